@@ -1,0 +1,697 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * kipc: message passing between processes through /dev/kipc.
+ *
+ * This header is the one contract between the kernel module and its callers.
+ * Programs normally use libkipc (kipc.h); everything it does is done by the
+ * ioctls below.
+ */
+#ifndef _UAPI_LINUX_KIPC_H
+#define _UAPI_LINUX_KIPC_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+/**
+ * DOC: rules that hold for every operation
+ *
+ * An operation is one ioctl on a *handle* (an open file on one endpoint, made
+ * by KIPC_IOC_OPEN) or on a *device file* (an open /dev/kipc). On a handle the
+ * member @endpoint is 0; on a device file it is the id of the endpoint, and the
+ * caller's permissions are checked on every operation.
+ *
+ * Structs are extensible: the size is part of the ioctl number. A caller may
+ * pass a larger struct than the kernel knows if the rest is zero (else E2BIG);
+ * a struct smaller than its first version is EINVAL. Unknown flags and nonzero
+ * reserved members are EINVAL. Members are read once, before any side effect.
+ * A struct is the same for 32-bit and 64-bit callers; addresses are __u64.
+ *
+ * Zero means "default" wherever a default exists. Every ioctl returns >= 0 or
+ * fails with errno set; whatever a member's text calls "written" is written on
+ * success only, unless it says otherwise.
+ *
+ * Errors every operation may give: EFAULT (an address cannot be read or
+ * written), EINVAL, E2BIG, ENOTTY (no such operation), EBADF (not possible on
+ * this kind of file, or the handle lacks the right), EIDRM (the endpoint was
+ * removed, or the namespace ended), ENOMEM, EOPNOTSUPP (reserved for a later
+ * version: leases, events, notices, files, restricted handles).
+ *
+ * Operations that can wait also give: EAGAIN (it would have to wait, and
+ * KIPC_NONBLOCK, O_NONBLOCK or a @deadline of 0 forbids it), ETIMEDOUT
+ * (@deadline passed), EINTR (a signal arrived; without KIPC_NORESTART the call
+ * is restarted as signal(7) says for SA_RESTART), ENOSPC (the endpoint has too
+ * many waiters), EDQUOT (the caller's user has too many waiters there).
+ *
+ * @deadline is absolute, in nanoseconds on CLOCK_MONOTONIC as the caller's time
+ * namespace shows it (CLOCK_REALTIME with KIPC_REALTIME); KIPC_FOREVER is none.
+ * A deadline that has already passed tries once. No deadline fires early.
+ */
+
+#define KIPC_ABI_VERSION	1
+
+/* Limits that are part of the interface */
+#define KIPC_NAME_MAX		255	/* bytes in a name */
+#define KIPC_PRIO_MAX		32767	/* highest message priority */
+#define KIPC_IOV_MAX		1024	/* segments in one payload */
+#define KIPC_FILES_MAX		16	/* files in one message */
+#define KIPC_STATUS_MAX		511	/* largest status of a reply */
+#define KIPC_KEY_RESERVED	(1ULL << 63)	/* creating needs CAP_IPC_OWNER */
+#define KIPC_FOREVER		(~0ULL)	/* deadline: none */
+#define KIPC_ID_UNMAPPED	(~0U)	/* uid or gid without a mapping */
+
+/* Feature bits in struct kipc_limits */
+#define KIPC_FEATURE_LEASE	(1ULL << 0)
+#define KIPC_FEATURE_EVENT	(1ULL << 1)
+#define KIPC_FEATURE_NOTIFY	(1ULL << 2)
+#define KIPC_FEATURE_FILES	(1ULL << 3)
+#define KIPC_FEATURE_RESTRICT	(1ULL << 4)
+
+/* Rights of a handle */
+#define KIPC_RIGHT_SEND		(1U << 0)	/* SEND, RPC */
+#define KIPC_RIGHT_RECV		(1U << 1)	/* RECV, REPLY, ... */
+#define KIPC_RIGHT_CONTROL	(1U << 2)	/* SET, REMOVE */
+
+/* Flags of KIPC_IOC_OPEN */
+#define KIPC_OPEN_CREATE	(1U << 0)	/* make it if it does not exist */
+#define KIPC_OPEN_EXCL		(1U << 1)	/* with CREATE: fail if it exists */
+#define KIPC_OPEN_PERSIST	(1U << 2)	/* lives until REMOVE */
+#define KIPC_OPEN_KEEP_BY_ANY	(1U << 3)	/* any handle keeps it alive */
+#define KIPC_OPEN_RENDEZVOUS	(1U << 4)	/* a send waits for a receiver */
+#define KIPC_OPEN_ONEWAY	(1U << 5)	/* takes no calls */
+#define KIPC_OPEN_FILES		(1U << 6)	/* takes files (reserved) */
+#define KIPC_OPEN_NONBLOCK	(1U << 7)	/* handle gets O_NONBLOCK; OPEN never waits */
+#define KIPC_OPEN_ANY_OWNER	(1U << 8)	/* accept any creator */
+#define KIPC_OPEN_EXPECT_UID	(1U << 9)	/* accept creator @expect_uid only */
+#define KIPC_OPEN_WAIT		(1U << 10)	/* wait until it appears */
+#define KIPC_OPEN_REALTIME	(1U << 11)	/* @deadline is on CLOCK_REALTIME */
+#define KIPC_OPEN_NORESTART	(1U << 12)	/* a signal is always EINTR */
+
+/* Flags of messages, receives, calls and replies */
+#define KIPC_NONBLOCK		(1U << 0)	/* never wait: EAGAIN */
+#define KIPC_REALTIME		(1U << 1)	/* @deadline is on CLOCK_REALTIME */
+#define KIPC_NORESTART		(1U << 2)	/* a signal is always EINTR */
+#define KIPC_SYNC		(1U << 3)	/* SEND: wait until it was received */
+#define KIPC_IDEMPOTENT		(1U << 4)	/* RPC: may be delivered again if a server dies */
+#define KIPC_ASYNC		(1U << 5)	/* RPC: start only */
+#define KIPC_NEXT		(1U << 6)	/* RPC: collect any finished call */
+#define KIPC_PEEK		(1U << 7)	/* RECV: leave the message there */
+#define KIPC_TRUNCATE		(1U << 8)	/* cut what does not fit */
+#define KIPC_ANYSIZE		(1U << 9)	/* RECV: room below max_size is meant */
+#define KIPC_LEASE		(1U << 10)	/* RECV: take on approval (reserved) */
+#define KIPC_NOFILES		(1U << 11)	/* RECV, RPC: drop files (reserved) */
+#define KIPC_NOCALLS		(1U << 12)	/* RECV: one-way messages only */
+#define KIPC_TYPE_EQ		(1U << 16)	/* RECV: type == @type */
+#define KIPC_TYPE_LE		(1U << 17)	/* RECV: lowest type <= @type first */
+#define KIPC_TYPE_NE		(1U << 18)	/* RECV: type != @type */
+#define KIPC_EVENTS		(1U << 19)	/* RECV: events only (reserved) */
+
+/* Flags of struct kipc_result */
+#define KIPC_RESULT_CALL	(1U << 0)	/* a reply is owed to @token */
+#define KIPC_RESULT_LEASED	(1U << 1)	/* reserved */
+#define KIPC_RESULT_EVENT	(1U << 2)	/* reserved */
+#define KIPC_RESULT_REDELIVERED	(1U << 3)	/* an earlier receiver died with it */
+#define KIPC_RESULT_TRUNCATED	(1U << 4)	/* payload was cut to the room given */
+#define KIPC_RESULT_FILES_DROPPED (1U << 5)	/* reserved */
+#define KIPC_RESULT_DELIVERED	(1U << 6)	/* a receiver took it: it may have acted */
+#define KIPC_RESULT_REMOTE	(1U << 7)	/* the errno is the server's own */
+#define KIPC_RESULT_REPLIED	(1U << 8)	/* REPLY_RECV: the reply half is done */
+
+/* Flags of struct kipc_endpoint */
+#define KIPC_ENDPOINT_PERSIST		(1U << 0)
+#define KIPC_ENDPOINT_KEEP_BY_ANY	(1U << 1)
+#define KIPC_ENDPOINT_RENDEZVOUS	(1U << 2)
+#define KIPC_ENDPOINT_ONEWAY		(1U << 3)
+#define KIPC_ENDPOINT_FILES		(1U << 4)	/* reserved */
+
+/* What KIPC_IOC_SET changes */
+#define KIPC_SET_MODE		(1U << 0)
+#define KIPC_SET_UID		(1U << 1)
+#define KIPC_SET_GID		(1U << 2)
+#define KIPC_SET_CAPACITY	(1U << 3)
+#define KIPC_SET_KEY		(1U << 4)	/* 0 clears it */
+#define KIPC_SET_NAME		(1U << 5)	/* "" clears it */
+
+/**
+ * struct kipc_limits - what KIPC_IOC_INFO tells
+ * @abi: KIPC_ABI_VERSION of the module
+ * @msg_max: largest max_size an endpoint may have, bytes (parameter msg_max)
+ * @features: KIPC_FEATURE_* this module has
+ * @endpoints_max: endpoints in one namespace
+ * @capacity_max: largest capacity of one endpoint, bytes
+ * @user_endpoints_max: endpoints one user may own
+ * @user_calls_max: ASYNC calls one user may have outstanding
+ * @user_capacity_max: sum of the capacities one user may own, bytes
+ * @user_reply_room_max: reply room one user's ASYNC calls may declare, bytes
+ * @handles_max: handles open on one endpoint
+ * @waiters_max: tasks waiting at one endpoint
+ * @default_max_size: max_size that 0 stands for, bytes
+ * @default_max_msgs: max_msgs that 0 stands for
+ * @reserved: 0
+ *
+ * No right is needed; works on device files and handles. The limits are the
+ * module's parameters at this moment, see kipc(4).
+ */
+struct kipc_limits {
+	__u32 abi;
+	__u32 msg_max;
+	__u64 features;
+	__u32 endpoints_max;
+	__u32 user_endpoints_max;
+	__u64 capacity_max;
+	__u64 user_capacity_max;
+	__u64 user_reply_room_max;
+	__u32 user_calls_max;
+	__u32 handles_max;
+	__u32 waiters_max;
+	__u32 default_max_size;
+	__u32 default_max_msgs;
+	__u32 reserved[9];
+};
+
+/**
+ * struct kipc_attr - capacity of an endpoint
+ * @max_size: largest message, bytes; 0: 8192
+ * @max_msgs: most messages queued; 0: 256
+ * @max_bytes: most payload bytes queued; 0: @max_size * 32; at least @max_size
+ * @reserved: 0
+ *
+ * Chosen at creation, changed by KIPC_IOC_SET, charged to the user who chooses.
+ */
+struct kipc_attr {
+	__u32 max_size;
+	__u32 max_msgs;
+	__u64 max_bytes;
+	__u32 reserved[8];
+};
+
+/**
+ * struct kipc_iovec - one segment of a payload
+ * @base: address
+ * @len: bytes
+ */
+struct kipc_iovec {
+	__u64 base;
+	__u64 len;
+};
+
+/**
+ * struct kipc_payload - where a payload is read from or written to
+ * @base: @iovcnt 0: address of the bytes; else address of struct kipc_iovec[]
+ * @len: @iovcnt 0: bytes at @base; else 0
+ * @fds: address of __s32[] (reserved: 0)
+ * @iovcnt: segments, 0 to KIPC_IOV_MAX
+ * @nfds: files (reserved: 0)
+ *
+ * The sum of the segments must not exceed 2^63 - 1 (EINVAL). More than
+ * KIPC_IOV_MAX segments are EINVAL.
+ */
+struct kipc_payload {
+	__u64 base;
+	__u64 len;
+	__u64 fds;
+	__u32 iovcnt;
+	__u32 nfds;
+};
+
+/**
+ * struct kipc_result - what is told about a message or a call
+ * @token: RECV: delivery token of a call, 0 if nothing is owed; with KIPC_PEEK
+ *	the cursor for @after. RPC: caller token of a call that is still
+ *	outstanding or can still be collected, else 0
+ * @type: type of the message or reply
+ * @cookie: RPC: the caller's cookie; RECV: 0
+ * @events: reserved: 0
+ * @badge: badge of the handle it was sent through: 0
+ * @size: bytes of the whole payload, also when it did not fit
+ * @time: CLOCK_MONOTONIC nanoseconds when it was sent (reply: was made), as the
+ *	reader's time namespace shows it
+ * @flags: KIPC_RESULT_*
+ * @prio: priority
+ * @nfds: reserved: 0
+ * @deliveries: how often it was delivered, this time included
+ * @uid: effective uid of the sender (of the replier) when it was sent, in the
+ *	reader's user namespace; KIPC_ID_UNMAPPED if it has none there
+ * @gid: the same for the effective gid
+ * @pid: process id of the sender in the reader's pid namespace, 0 if invisible;
+ *	for logs only
+ * @reply_error: REPLY_RECV: 0, or the negative errno of the reply half
+ * @reserved: 0
+ *
+ * Authorise by @uid and @gid. The size of this struct never changes.
+ */
+struct kipc_result {
+	__u64 token;
+	__u64 type;
+	__u64 cookie;
+	__u64 events;
+	__u64 badge;
+	__u64 size;
+	__u64 time;
+	__u32 flags;
+	__u32 prio;
+	__u32 nfds;
+	__u32 deliveries;
+	__u32 uid;
+	__u32 gid;
+	__s32 pid;
+	__s32 reply_error;
+	__u64 reserved[4];
+};
+
+/**
+ * struct kipc_endpoint - state of an endpoint
+ * @key: key, 0 if none
+ * @id: id, never 0
+ * @mode: permission bits as of chmod(2): r receive, w send; x has no meaning
+ * @uid: owner
+ * @gid: owner's group
+ * @cuid: creator, never changes
+ * @cgid: creator's group
+ * @flags: KIPC_ENDPOINT_*
+ * @receivers: open handles with KIPC_RIGHT_RECV
+ * @attr: capacity
+ * @msgs: messages queued, without blocked ones
+ * @bytes: payload bytes of those
+ * @calls: calls delivered and not yet answered
+ * @refused: sends refused with EAGAIN, ETIMEDOUT or a quota, ever
+ * @handles: open handles
+ * @waiters: tasks waiting, in sends, receives and calls
+ * @name: name, NUL-terminated, "" if none
+ * @reserved: 0
+ */
+struct kipc_endpoint {
+	__u64 key;
+	__u32 id;
+	__u32 mode;
+	__u32 uid;
+	__u32 gid;
+	__u32 cuid;
+	__u32 cgid;
+	__u32 flags;
+	__u32 receivers;
+	struct kipc_attr attr;
+	__u64 msgs;
+	__u64 bytes;
+	__u64 calls;
+	__u64 refused;
+	__u32 handles;
+	__u32 waiters;
+	char name[256];
+	__u64 reserved[8];
+};
+
+/**
+ * struct kipc_op_open - KIPC_IOC_OPEN: find or create an endpoint
+ * @flags: KIPC_OPEN_*
+ * @rights: KIPC_RIGHT_* the handle shall have; at least one
+ * @key: find or create by this key, or 0
+ * @name: address of the name, not NUL-terminated, or 0
+ * @name_len: bytes of the name, 1 to KIPC_NAME_MAX, or 0. Any byte but NUL
+ * @id: find by this id, or 0; written: id of the endpoint
+ * @mode: permission bits of a new endpoint, 0 to 0777; umask does not apply
+ * @expect_uid: with KIPC_OPEN_EXPECT_UID: the creator to accept
+ * @attr: capacity of a new endpoint
+ * @deadline: with KIPC_OPEN_WAIT: until when to wait
+ * @created: written: 1 if the endpoint is new, else 0
+ * @reserved: 0
+ *
+ * Device files only. At most one of @key, @name and @id; with none of them the
+ * endpoint is private and needs KIPC_OPEN_CREATE. Permissions are checked once:
+ * RECV needs r, SEND needs w, CONTROL needs owner, creator or CAP_IPC_OWNER in
+ * the user namespace that owns the namespace; CAP_IPC_OWNER overrides all. A
+ * new endpoint gives its creator every right, whatever @mode says. It dies with
+ * its last RECV handle (KEEP_BY_ANY: with its last handle; PERSIST: on REMOVE),
+ * so creating one without RECV right and without either flag is EINVAL. When it
+ * exists already, the flags and members that shape a new one are ignored.
+ *
+ * Impostors: an existing endpoint whose creator is neither root (uid 0 of the
+ * initial user namespace or of the one that owns the namespace) nor the caller
+ * is refused with EPERM, unless KIPC_OPEN_ANY_OWNER or KIPC_OPEN_EXPECT_UID.
+ *
+ * Return: a descriptor (always close-on-exec), or ENOENT, EEXIST, EACCES (the
+ * mode forbids), EPERM (impostor; or a key with bit 63 or a name beginning with
+ * "sys." without CAP_IPC_OWNER), ENOSPC (namespace full, or the endpoint has
+ * too many handles), EDQUOT (user_endpoints_max or user_capacity_max), EMSGSIZE
+ * (@attr beyond msg_max or capacity_max), EMFILE, ENFILE, ENAMETOOLONG, and
+ * with KIPC_OPEN_WAIT the errors of waiting. After an error nothing was made.
+ */
+struct kipc_op_open {
+	__u32 flags;
+	__u32 rights;
+	__u64 key;
+	__u64 name;
+	__u32 name_len;
+	__u32 id;
+	__u32 mode;
+	__u32 expect_uid;
+	struct kipc_attr attr;
+	__u64 deadline;
+	__u32 created;
+	__u32 reserved[5];
+};
+
+/**
+ * struct kipc_op_restrict - KIPC_IOC_RESTRICT: a handle with fewer rights
+ * @rights: KIPC_RIGHT_* of the new handle
+ * @flags: 0
+ * @badge: badge of what is sent through it
+ * @reserved: 0
+ *
+ * Reserved: EOPNOTSUPP.
+ */
+struct kipc_op_restrict {
+	__u32 rights;
+	__u32 flags;
+	__u64 badge;
+	__u64 reserved[2];
+};
+
+/**
+ * struct kipc_op_stat - KIPC_IOC_STAT, KIPC_IOC_SET: inspect or change
+ * @endpoint: id; device file only
+ * @what: STAT: 0; SET: KIPC_SET_*
+ * @info: STAT: written; SET: the new values, other members are ignored
+ *
+ * STAT: any handle; on a device file any permission on the endpoint (EACCES).
+ * SET: KIPC_RIGHT_CONTROL, on a device file owner, creator or CAP_IPC_OWNER
+ * (EPERM). A new owner other than the caller needs CAP_IPC_OWNER (EPERM); the
+ * capacity stays charged to whoever chose it. A larger capacity admits waiting
+ * senders; a smaller one drops nothing. When max_size grows, receivers that
+ * wait with less room get EMSGSIZE. Also EEXIST (key or name taken), EPERM
+ * (reserved key or name), EDQUOT, EMSGSIZE, EINVAL (id without a mapping).
+ * After an error nothing has changed.
+ */
+struct kipc_op_stat {
+	__u32 endpoint;
+	__u32 what;
+	struct kipc_endpoint info;
+};
+
+/**
+ * struct kipc_op_remove - KIPC_IOC_REMOVE: end an endpoint now
+ * @endpoint: id; device file only
+ * @flags: 0
+ *
+ * Rights as for SET. Everyone waiting there is woken with EIDRM; calls that were
+ * delivered end with EIDRM and KIPC_RESULT_DELIVERED, and their later REPLY gets
+ * ECANCELED. Messages are dropped.
+ */
+struct kipc_op_remove {
+	__u32 endpoint;
+	__u32 flags;
+};
+
+/**
+ * struct kipc_op_next - KIPC_IOC_NEXT: walk the ids in ascending order
+ * @id: the id to go on from, 0 at first; written: the next id
+ * @flags: 0
+ *
+ * Device files only. Shows endpoints that the caller may STAT. ENOENT at the
+ * end. @id need not exist any more.
+ */
+struct kipc_op_next {
+	__u32 id;
+	__u32 flags;
+};
+
+/**
+ * struct kipc_op_send - KIPC_IOC_SEND: put one message
+ * @flags: NONBLOCK REALTIME NORESTART SYNC
+ * @endpoint: id; device file only
+ * @type: for the receiver to select by
+ * @prio: 0 to KIPC_PRIO_MAX, higher is received first
+ * @pad: 0
+ * @deadline: until when to wait
+ * @payload: the bytes to send
+ * @reserved: 0
+ *
+ * Waits while the queue is full for this sender; a user other than the owner
+ * may hold one message, and beyond that at most half of what the others leave
+ * free. At a RENDEZVOUS endpoint it waits for a receiver. With KIPC_SYNC it
+ * also waits until a receiver has taken the message. Needs KIPC_RIGHT_SEND, on
+ * a device file w. After an error nothing was sent.
+ *
+ * Return: 0, or EACCES, EMSGSIZE (larger than max_size), EDEADLK (SYNC to an
+ * endpoint that only the calling thread could receive from), EAGAIN, ETIMEDOUT,
+ * EINTR, EIDRM.
+ */
+struct kipc_op_send {
+	__u32 flags;
+	__u32 endpoint;
+	__u64 type;
+	__u32 prio;
+	__u32 pad;
+	__u64 deadline;
+	struct kipc_payload payload;
+	__u64 reserved[2];
+};
+
+/**
+ * struct kipc_op_recv - KIPC_IOC_RECV: take one message
+ * @flags: NONBLOCK REALTIME NORESTART PEEK TRUNCATE ANYSIZE NOCALLS and at most
+ *	one of TYPE_EQ TYPE_LE TYPE_NE; none of those: any type
+ * @endpoint: id; device file only
+ * @type: what TYPE_* compares with; else 0
+ * @after: with KIPC_PEEK: only what comes after this cursor, 0: from the start
+ * @after_type: with KIPC_PEEK and KIPC_TYPE_LE: the type that goes with @after
+ * @deadline: until when to wait
+ * @payload: room for the bytes
+ * @result: address of struct kipc_result, or 0; also written with EMSGSIZE of
+ *	ANYSIZE (@size is what is needed)
+ * @reserved: 0
+ *
+ * Takes by priority, then first come first served; TYPE_LE takes the lowest
+ * type first. The room must be at least the endpoint's max_size (EMSGSIZE),
+ * or the flags say PEEK, TRUNCATE or ANYSIZE. Without @result, and on a
+ * device file, calls stay where they are (as with KIPC_NOCALLS). A failed
+ * receive leaves the message in its place, even if it failed after bytes were
+ * copied. PEEK neither takes nor waits for what it has already shown: with
+ * @after it walks the queue in the order of its selector. Needs
+ * KIPC_RIGHT_RECV, on a device file r.
+ *
+ * Return: bytes stored, or EACCES, EMSGSIZE, ESHUTDOWN, EAGAIN, ETIMEDOUT,
+ * EINTR, EIDRM.
+ */
+struct kipc_op_recv {
+	__u32 flags;
+	__u32 endpoint;
+	__u64 type;
+	__u64 after;
+	__u64 after_type;
+	__u64 deadline;
+	struct kipc_payload payload;
+	__u64 result;
+	__u64 reserved[2];
+};
+
+/**
+ * struct kipc_op_rpc - KIPC_IOC_RPC: a call, and the wait for its reply
+ * @flags: NONBLOCK REALTIME NORESTART IDEMPOTENT ASYNC NEXT TRUNCATE
+ * @endpoint: id; device file only, 0 with @token or KIPC_NEXT
+ * @token: 0 makes a new call; else the caller token of the call to go on
+ *	waiting for. Written when the call outlives this system call: it was
+ *	started by ASYNC, or a signal or a fault came after its delivery began
+ * @type: as for SEND
+ * @cookie: comes back in the result
+ * @prio: as for SEND
+ * @pad: 0
+ * @deadline: until when to wait; with ASYNC: until when the call may take
+ * @request: the bytes to send
+ * @reply: room for the reply; ASYNC: empty
+ * @reply_room: ASYNC: largest reply in bytes that will be collected; else 0
+ * @result: address of struct kipc_result, or 0; written on errors too, once the
+ *	arguments were found valid
+ * @reserved: 0
+ *
+ * Three forms. @token 0: the call is queued like a message, taken by RECV and
+ * answered by REPLY. @token set: goes on waiting for that call; @request and
+ * the message members are ignored, @deadline ends the wait, and the call with
+ * it only if it is not ASYNC. KIPC_NEXT: collects any finished ASYNC call (or
+ * call interrupted earlier) of this file; EAGAIN is then never a call's fate.
+ *
+ * ASYNC never sleeps (EAGAIN when the message cannot be admitted at once) and
+ * always ends exactly once: by being collected or cancelled. It is charged to
+ * the caller's user: EDQUOT beyond user_calls_max or user_reply_room_max.
+ *
+ * A reply that is larger than the room is not kept: EMSGSIZE with DELIVERED
+ * and the size it had, or with TRUNCATE its beginning. Closing the file cancels
+ * its outstanding calls.
+ *
+ * Return: bytes of the reply stored; ASYNC: 0; or the call's fate: the server's
+ * status with KIPC_RESULT_REMOTE; ECONNRESET with DELIVERED (the server died
+ * with it); EIDRM, with DELIVERED if it had been taken; ETIMEDOUT likewise;
+ * ECANCELED (another thread cancelled it); EMSGSIZE (request larger than
+ * max_size: without DELIVERED); or EACCES, EOPNOTSUPP (ONEWAY endpoint),
+ * EDEADLK (only the calling thread could answer), EBUSY (another thread waits
+ * for @token), ENOENT (no such @token; KIPC_NEXT: this file has no call),
+ * EDQUOT, EAGAIN, EINTR (@token is set if the call goes on).
+ */
+struct kipc_op_rpc {
+	__u32 flags;
+	__u32 endpoint;
+	__u64 token;
+	__u64 type;
+	__u64 cookie;
+	__u32 prio;
+	__u32 pad;
+	__u64 deadline;
+	struct kipc_payload request;
+	struct kipc_payload reply;
+	__u64 reply_room;
+	__u64 result;
+	__u64 reserved[2];
+};
+
+/**
+ * struct kipc_op_reply - KIPC_IOC_REPLY: answer a delivery
+ * @token: delivery token from a receive
+ * @status: 0, or a positive errno up to KIPC_STATUS_MAX: the caller's RPC fails
+ *	with it and KIPC_RESULT_REMOTE; the payload is still delivered
+ * @flags: 0
+ * @type: for the caller's result
+ * @payload: the bytes of the reply, at most the endpoint's max_size
+ * @reserved: 0
+ *
+ * Handles with KIPC_RIGHT_RECV. Never waits for anybody. The token is used up
+ * by success and by ECANCELED; after any other error it is still good.
+ *
+ * Return: 0, or ECANCELED (the caller has gone, or the endpoint was removed),
+ * ENOENT (no such token on this endpoint), EMSGSIZE.
+ */
+struct kipc_op_reply {
+	__u64 token;
+	__s32 status;
+	__u32 flags;
+	__u64 type;
+	struct kipc_payload payload;
+	__u64 reserved[2];
+};
+
+/**
+ * struct kipc_op_reply_recv - KIPC_IOC_REPLY_RECV: answer, then receive
+ * @token: as for REPLY, or 0: only receive. Written: 0 once the reply is made
+ * @status: as for REPLY
+ * @reply_error: fate of the reply half, 0 or -ECANCELED, for the restart of an
+ *	interrupted call: pass 0. Written before any return after the reply
+ * @replied: 1 once the reply half is done; as @reply_error
+ * @pad: 0
+ * @type: type of the reply
+ * @reply: the bytes of the reply
+ * @recv: the receive
+ * @reserved: 0
+ *
+ * Handles with KIPC_RIGHT_RECV. An error of the reply itself (bad address,
+ * ENOENT, EMSGSIZE, ...) ends the call before receiving and keeps the token;
+ * that the caller has gone is no such error: it is told in the result's
+ * reply_error and the receive goes on. The result has KIPC_RESULT_REPLIED when
+ * the reply half is done, and is then written on errors of the receive too.
+ *
+ * Return: as RECV; errors as REPLY (but for ECANCELED) and RECV.
+ */
+struct kipc_op_reply_recv {
+	__u64 token;
+	__s32 status;
+	__s32 reply_error;
+	__u32 replied;
+	__u32 pad;
+	__u64 type;
+	struct kipc_payload reply;
+	struct kipc_op_recv recv;
+	__u64 reserved[2];
+};
+
+/**
+ * struct kipc_op_token - KIPC_IOC_CANCEL, KIPC_IOC_WANTED, KIPC_IOC_ADOPT
+ * @token: CANCEL: a caller token of this file; WANTED, ADOPT: a delivery token
+ * @flags: 0
+ * @result_flags: CANCEL: written: KIPC_RESULT_DELIVERED if a server had it
+ * @reserved: 0
+ *
+ * CANCEL gives up a call; it is then never collected, and its server learns by
+ * ECANCELED. WANTED tells whether anybody still waits for a delivery (0) or not
+ * (ECANCELED; the token remains good for REPLY). ADOPT makes the calling process
+ * and this file responsible for a delivery: it then breaks when they end,
+ * not when the process ends that received it. WANTED and ADOPT need a handle
+ * with KIPC_RIGHT_RECV.
+ *
+ * Return: 0, or ENOENT, ECANCELED.
+ */
+struct kipc_op_token {
+	__u64 token;
+	__u32 flags;
+	__u32 result_flags;
+	__u64 reserved[2];
+};
+
+/**
+ * struct kipc_op_shutdown - KIPC_IOC_SHUTDOWN: end receiving on this file
+ * @flags: 0
+ * @pad: 0
+ *
+ * Handles with KIPC_RIGHT_RECV. Present and later receives on this file give
+ * ESHUTDOWN; what was taken can still be answered, and REPLY_RECV still makes
+ * its reply. Messages stay in the queue for other handles.
+ */
+struct kipc_op_shutdown {
+	__u32 flags;
+	__u32 pad;
+};
+
+/**
+ * struct kipc_op_event - KIPC_IOC_EVENT: raise event bits
+ * @endpoint: id; device file only
+ * @flags: 0
+ * @events: bits to set
+ * @reserved: 0
+ *
+ * Reserved: EOPNOTSUPP.
+ */
+struct kipc_op_event {
+	__u32 endpoint;
+	__u32 flags;
+	__u64 events;
+	__u64 reserved[2];
+};
+
+/**
+ * struct kipc_op_notify - KIPC_IOC_NOTIFY: one-shot notice of a first message
+ * @endpoint: id; device file only
+ * @flags: 0
+ * @how: kind of notice
+ * @signo: signal
+ * @value: the receiver's value
+ * @reserved: 0
+ *
+ * Reserved: EOPNOTSUPP.
+ */
+struct kipc_op_notify {
+	__u32 endpoint;
+	__u32 flags;
+	__u32 how;
+	__u32 signo;
+	__u64 value;
+	__u64 reserved[4];
+};
+
+#define KIPC_IOC_MAGIC		'Y'
+
+#define KIPC_IOC_INFO		_IOR(KIPC_IOC_MAGIC, 0x00, struct kipc_limits)
+#define KIPC_IOC_OPEN		_IOWR(KIPC_IOC_MAGIC, 0x01, struct kipc_op_open)
+#define KIPC_IOC_RESTRICT	_IOW(KIPC_IOC_MAGIC, 0x02, struct kipc_op_restrict)
+#define KIPC_IOC_STAT		_IOWR(KIPC_IOC_MAGIC, 0x03, struct kipc_op_stat)
+#define KIPC_IOC_SET		_IOW(KIPC_IOC_MAGIC, 0x04, struct kipc_op_stat)
+#define KIPC_IOC_REMOVE		_IOW(KIPC_IOC_MAGIC, 0x05, struct kipc_op_remove)
+#define KIPC_IOC_NEXT		_IOWR(KIPC_IOC_MAGIC, 0x06, struct kipc_op_next)
+#define KIPC_IOC_SEND		_IOW(KIPC_IOC_MAGIC, 0x10, struct kipc_op_send)
+#define KIPC_IOC_RECV		_IOW(KIPC_IOC_MAGIC, 0x11, struct kipc_op_recv)
+#define KIPC_IOC_RPC		_IOWR(KIPC_IOC_MAGIC, 0x12, struct kipc_op_rpc)
+#define KIPC_IOC_REPLY		_IOW(KIPC_IOC_MAGIC, 0x13, struct kipc_op_reply)
+#define KIPC_IOC_REPLY_RECV	_IOWR(KIPC_IOC_MAGIC, 0x14, struct kipc_op_reply_recv)
+#define KIPC_IOC_CANCEL		_IOWR(KIPC_IOC_MAGIC, 0x15, struct kipc_op_token)
+#define KIPC_IOC_WANTED		_IOW(KIPC_IOC_MAGIC, 0x16, struct kipc_op_token)
+#define KIPC_IOC_ADOPT		_IOW(KIPC_IOC_MAGIC, 0x17, struct kipc_op_token)
+#define KIPC_IOC_SHUTDOWN	_IOW(KIPC_IOC_MAGIC, 0x18, struct kipc_op_shutdown)
+#define KIPC_IOC_EVENT		_IOW(KIPC_IOC_MAGIC, 0x19, struct kipc_op_event)
+#define KIPC_IOC_NOTIFY		_IOW(KIPC_IOC_MAGIC, 0x1a, struct kipc_op_notify)
+
+#endif /* _UAPI_LINUX_KIPC_H */
