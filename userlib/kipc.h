@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * libkipc: message passing between processes through /dev/kipc.
- *
- * Every call returns >= 0 or a negative errno; errno is untouched. timeout_ms
- * is as in poll(2): -1 for ever, 0 never sleeps. Zeroed structs are defaults,
- * reserved members must be 0. Descriptors are close-on-exec and end by
- * close(2). Token 0: nothing owed.
  */
 #ifndef KIPC_H
 #define KIPC_H
@@ -20,62 +15,540 @@
 extern "C" {
 #endif
 
-/* flags: KIPC_SYNC IDEMPOTENT PEEK TRUNCATE ANYSIZE NOCALLS NORESTART REALTIME...; selector: TYPE_EQ TYPE_LE TYPE_NE, none: any */
+/**
+ * DOC: rules that hold for every function
+ *
+ * Every function returns >= 0, or a negative errno; the variable errno is not
+ * touched. Each is one system call (kipc_create() and kipc_open(): three),
+ * allocates nothing, keeps no state, may be called from any thread and from a
+ * signal handler, and is no cancellation point of pthread_cancel(3).
+ *
+ * A *handle* is a descriptor of one endpoint with the rights it was opened
+ * with; a *device file* is a descriptor of /dev/kipc, on which an endpoint is
+ * named by its id and the caller's permissions are checked on every call. All
+ * descriptors are close-on-exec, can be polled and passed to other processes,
+ * and end by close(2).
+ *
+ * Times are relative, in milliseconds, as in poll(2): negative waits for ever,
+ * 0 never waits (-EAGAIN). They are turned into an absolute time when the
+ * function is entered, on CLOCK_MONOTONIC, or with KIPC_REALTIME in the flags
+ * on CLOCK_REALTIME. A handle with O_NONBLOCK never waits.
+ *
+ * Zeroed structs are defaults. A struct kipc_msg that is NULL stands for a
+ * zeroed one; members that a function does not use must be 0 (-EINVAL).
+ *
+ * A struct kipc_result is defined after every return: what the kernel told, or
+ * zeros where it told nothing. The one exception is its member token in
+ * kipc_reply_recv() and kipc_reply_recvmsg(), see there.
+ *
+ * Errors that every function may give: -EBADF (not an open descriptor, not one
+ * that can do this, or the handle lacks the right), -ENOTTY (not a descriptor
+ * of kipc, or the module is too old), -EINVAL, -EFAULT, -ENOMEM, -EIDRM (the
+ * endpoint was removed), -EOPNOTSUPP (reserved for a later version).
+ *
+ * Functions with a time also give: -EAGAIN (it would have to wait and must
+ * not), -ETIMEDOUT, -EINTR (a signal handler ran that was installed without
+ * SA_RESTART, or any with KIPC_NORESTART), and -ENOSPC and -EDQUOT (the
+ * endpoint has too many waiters, in all or of the caller's user).
+ */
+
+/**
+ * struct kipc_msg - a message, a reply, or the room for one
+ * @type: for the receiver to select by; in a receive: what it selects
+ * @cookie: of a call: the caller's, comes back in its result
+ * @prio: 0 to KIPC_PRIO_MAX, higher first
+ * @flags: KIPC_*, see the functions
+ * @endpoint: id of the endpoint if fd is a device file, else 0
+ * @iovcnt: segments in @iov, 0 to KIPC_IOV_MAX
+ * @iov: the bytes, or the room for them
+ * @fds: files; reserved
+ * @nfds: number of @fds to send, or room for; reserved: 0
+ * @status: of a reply: 0, or a positive errno up to KIPC_STATUS_MAX
+ * @after: KIPC_PEEK: cursor, result.token of the message before; 0: the first
+ * @after_type: KIPC_PEEK with KIPC_TYPE_LE: and its result.type
+ * @reserved: 0
+ *
+ * Since: 0.1
+ */
 struct kipc_msg {
 	uint64_t type;
-	uint64_t cookie;	/* the caller's, comes back in the call's result */
-	uint32_t prio;		/* 0..32767, higher first */
+	uint64_t cookie;
+	uint32_t prio;
 	uint32_t flags;
-	uint32_t endpoint;	/* id; device file only */
+	uint32_t endpoint;
 	uint32_t iovcnt;
 	struct iovec *iov;
 	int *fds;
-	uint32_t nfds;		/* to send, or room for */
-	int32_t status;		/* replies: 0, or a positive errno */
-	uint64_t after;		/* KIPC_PEEK: cursor, result.token of the message before */
-	uint64_t after_type;	/* and its type, with KIPC_TYPE_LE */
+	uint32_t nfds;
+	int32_t status;
+	uint64_t after;
+	uint64_t after_type;
 	uint32_t reserved[4];
 };
 
-/* An address is a name, "key:NUMBER" or "id:NUMBER"; NULL is private. */
-int kipc_create(const char *address, unsigned int flags, mode_t mode, const struct kipc_attr *attr);
-int kipc_open(const char *address, unsigned int rights, int timeout_ms);	/* waits for it to appear */
+/**
+ * kipc_create() - make an endpoint, or open the one that has the address
+ * @address: a name of 1 to KIPC_NAME_MAX bytes; "key:NUMBER" for a key;
+ *	NULL: a private endpoint
+ * @flags: 0, or KIPC_OPEN_EXCL, PERSIST, KEEP_BY_ANY, RENDEZVOUS, ONEWAY,
+ *	NONBLOCK, ANY_OWNER; CREATE goes without saying
+ * @mode: permissions, 0 to 0777: r receives, w sends; umask does not apply
+ * @attr: capacity, NULL or zero: default
+ *
+ * The handle has every right. The endpoint dies with its last handle that may
+ * receive (KIPC_OPEN_KEEP_BY_ANY: with its last handle; KIPC_OPEN_PERSIST: by
+ * kipc_remove() only). If it exists already, @mode, @attr and the flags that
+ * shape a new one are ignored, the caller needs r, w and control of it, and
+ * its creator must be the caller or root (else -EPERM) unless
+ * KIPC_OPEN_ANY_OWNER is given.
+ *
+ * A NUMBER is decimal, or hexadecimal after "0x"; of 64 bits and not 0. Keys
+ * with bit 63 and names that begin with "sys." need CAP_IPC_OWNER. A name
+ * cannot begin with "key:" or "id:".
+ *
+ * Return: a handle, or -EEXIST (with KIPC_OPEN_EXCL), -EACCES, -EPERM,
+ * -EINVAL (also: a malformed, empty or "id:" address), -ENAMETOOLONG, -ENOSPC
+ * (the namespace is full or the endpoint has too many handles), -EDQUOT (the
+ * user's endpoints or capacity), -EMSGSIZE (@attr is beyond the limits),
+ * -EMFILE, -ENFILE; for the device file -ENOENT (the module is not loaded),
+ * -EACCES. After an error nothing was made.
+ *
+ * Since: 0.1
+ */
+int kipc_create(const char *address, unsigned int flags, mode_t mode,
+		const struct kipc_attr *attr);
+
+/**
+ * kipc_open() - open an endpoint that exists, or wait for it to appear
+ * @address: as for kipc_create(), or "id:NUMBER"; not NULL
+ * @rights: KIPC_RIGHT_SEND, RECV, CONTROL, at least one; and or'ed to them
+ *	KIPC_OPEN_NONBLOCK, ANY_OWNER, NORESTART
+ * @timeout_ms: how long to wait for the endpoint to appear
+ *
+ * KIPC_OPEN_NONBLOCK makes a handle with O_NONBLOCK, and @timeout_ms count as
+ * 0. Who accepts other creators than root and himself by KIPC_OPEN_ANY_OWNER
+ * can look at the creator with kipc_stat() before he says anything.
+ *
+ * Return: a handle, or -ENOENT (no such endpoint and @timeout_ms is 0; or the
+ * module is not loaded, then at once), -EACCES (the mode forbids it, or the
+ * device file's does), -EPERM (its creator is neither root nor the caller),
+ * -EIDRM (a stale id), -EINVAL (also: a malformed or empty address),
+ * -ENAMETOOLONG, -ENOSPC and -EDQUOT (also: too many handles), -EMFILE,
+ * -ENFILE, and the errors of waiting.
+ *
+ * Since: 0.1
+ */
+int kipc_open(const char *address, unsigned int rights, int timeout_ms);
+
+/**
+ * kipc_open_device() - open /dev/kipc
+ *
+ * The namespace is the one of the caller's network namespace, for as long as
+ * the descriptor lives.
+ *
+ * Return: a device file, or -ENOENT (the module is not loaded), -EACCES,
+ * -EMFILE, -ENFILE.
+ *
+ * Since: 0.1
+ */
 int kipc_open_device(void);
+
+/**
+ * kipc_info() - tell the module's version, features and limits
+ * @fd: device file or handle
+ * @limits: written; zeros after an error
+ *
+ * Return: 0, or an error that every function may give.
+ *
+ * Since: 0.1
+ */
 int kipc_info(int fd, struct kipc_limits *limits);
+
+/**
+ * kipc_restrict() - make a handle with fewer rights
+ * @fd: handle
+ * @rights: KIPC_RIGHT_* of the new handle, none that @fd lacks
+ * @badge: number that messages sent through it carry
+ *
+ * Return: a handle, or -EOPNOTSUPP: reserved for a later version.
+ *
+ * Since: 0.1
+ */
 int kipc_restrict(int fd, unsigned int rights, uint64_t badge);
+
+/**
+ * kipc_shutdown() - end receiving on this file
+ * @fd: handle with KIPC_RIGHT_RECV
+ *
+ * Receives that wait on this file, in any thread or process, and all later
+ * ones give -ESHUTDOWN. What was taken can still be answered. Messages stay
+ * for other handles. A second time is no error.
+ *
+ * Return: 0, or an error that every function may give.
+ *
+ * Since: 0.1
+ */
 int kipc_shutdown(int fd);
+
+/**
+ * kipc_stat() - tell the state of an endpoint
+ * @fd: handle, or device file
+ * @id: 0 for a handle; the endpoint's id for a device file
+ * @endpoint: written on success only
+ *
+ * Return: 0, or -EACCES (device file: no permission at all), -ENOENT or -EIDRM
+ * (no endpoint has this id).
+ *
+ * Since: 0.1
+ */
 int kipc_stat(int fd, uint32_t id, struct kipc_endpoint *endpoint);
+
+/**
+ * kipc_set() - change an endpoint
+ * @fd: handle with KIPC_RIGHT_CONTROL; or device file, for owner and creator
+ * @id: 0 for a handle; the endpoint's id for a device file
+ * @what: KIPC_SET_MODE, UID, GID, CAPACITY, KEY, NAME; at least one
+ * @endpoint: the new values; members that @what does not name are ignored
+ *
+ * Return: 0, or -EPERM (neither owner nor creator; a new owner other than the
+ * caller, a reserved key or name, without CAP_IPC_OWNER), -EEXIST (key or name
+ * is taken), -EINVAL (also: an id without a mapping), -EDQUOT, -EMSGSIZE
+ * (capacity beyond the limits), -ENOENT. After an error nothing has changed.
+ *
+ * Since: 0.1
+ */
 int kipc_set(int fd, uint32_t id, unsigned int what, const struct kipc_endpoint *endpoint);
+
+/**
+ * kipc_remove() - end an endpoint now
+ * @fd: handle with KIPC_RIGHT_CONTROL; or device file, for owner and creator
+ * @id: 0 for a handle; the endpoint's id for a device file
+ *
+ * Whoever waits there gets -EIDRM, calls that a server has taken included;
+ * messages are dropped.
+ *
+ * Return: 0, or -EPERM (neither owner nor creator), -ENOENT.
+ *
+ * Since: 0.1
+ */
 int kipc_remove(int fd, uint32_t id);
+
+/**
+ * kipc_next() - walk the endpoints of the namespace, in the order of their ids
+ * @devfd: device file
+ * @after: id to go on from, it may be gone by now; 0: begin
+ * @id: written on success only: the next id
+ *
+ * Shows what the caller may kipc_stat(). What kipc_next() told may be gone a
+ * moment later: then kipc_stat() says so.
+ *
+ * Return: 0, or -ENOENT (there is none after it).
+ *
+ * Since: 0.1
+ */
 int kipc_next(int devfd, uint32_t after, uint32_t *id);
 
-/* result NULL: one-way messages only, calls stay where they are */
+/**
+ * kipc_send() - send a message of type 0 and priority 0
+ * @fd: handle with KIPC_RIGHT_SEND
+ * @buf: the bytes
+ * @size: how many, 0 to the endpoint's max_size
+ * @timeout_ms: how long to wait for room
+ *
+ * Return: 0, or -EMSGSIZE (larger than max_size), and the errors of waiting.
+ * After an error nothing was sent.
+ *
+ * Since: 0.1
+ */
 int kipc_send(int fd, const void *buf, size_t size, int timeout_ms);
-ssize_t kipc_recv(int fd, void *buf, size_t room, struct kipc_result *result, int timeout_ms);
-ssize_t kipc_rpc(int fd, const void *req, size_t size, void *reply, size_t room, int timeout_ms);
+
+/**
+ * kipc_recv() - take the next message
+ * @fd: handle with KIPC_RIGHT_RECV
+ * @buf: where to put the bytes
+ * @room: bytes at @buf, at least the endpoint's max_size
+ * @result: written: what is known of the message; NULL: take one-way messages
+ *	only, calls stay where they are
+ * @timeout_ms: how long to wait for a message
+ *
+ * If result->token is not 0, the message is a call and owed a reply:
+ * kipc_reply(), kipc_reply_error() or kipc_reply_recv().
+ *
+ * Return: bytes of the message, or -EMSGSIZE (@room is below max_size),
+ * -ESHUTDOWN, and the errors of waiting. After an error the message is still
+ * in its place, even if bytes were written to @buf, and *@result is zeros.
+ *
+ * Since: 0.1
+ */
+ssize_t kipc_recv(int fd, void *buf, size_t room, struct kipc_result *result,
+		  int timeout_ms);
+
+/**
+ * kipc_rpc() - make a call of type 0 and priority 0 and wait for its reply
+ * @fd: handle with KIPC_RIGHT_SEND
+ * @req: the bytes to send
+ * @size: how many, 0 to the endpoint's max_size
+ * @reply: where to put the reply
+ * @room: bytes at @reply
+ * @timeout_ms: how long all of it may take
+ *
+ * After -EINTR and -EFAULT the call was cancelled; the server may have acted.
+ * kipc_rpcmsg() tells for each error whether it has, and whose error it is.
+ *
+ * Return: bytes of the reply, or the errno the server replied with, or
+ * -EMSGSIZE (request larger than max_size, or reply larger than @room),
+ * -ECONNRESET (the server died with it), -EIDRM, -EOPNOTSUPP (a one-way
+ * endpoint), -EDEADLK (nobody but the calling thread could answer), and the
+ * errors of waiting.
+ *
+ * Since: 0.1
+ */
+ssize_t kipc_rpc(int fd, const void *req, size_t size, void *reply, size_t room,
+		 int timeout_ms);
+
+/**
+ * kipc_reply() - answer a call
+ * @fd: handle with KIPC_RIGHT_RECV of the endpoint that the call was sent to
+ * @token: result.token of the receive
+ * @buf: the bytes
+ * @size: how many, 0 to the endpoint's max_size
+ *
+ * Never waits. @token is used up by success and by -ECANCELED; after any other
+ * error the call is still owed its reply.
+ *
+ * Return: 0, or -ECANCELED (the caller has gone, or the endpoint was removed),
+ * -ENOENT (no such token, or it is used up), -EMSGSIZE.
+ *
+ * Since: 0.1
+ */
 int kipc_reply(int fd, uint64_t token, const void *buf, size_t size);
+
+/**
+ * kipc_reply_error() - answer a call with an error and no bytes
+ * @fd: handle with KIPC_RIGHT_RECV of the endpoint that the call was sent to
+ * @token: result.token of the receive
+ * @error: positive errno, 1 to KIPC_STATUS_MAX: the caller's call fails with it
+ *
+ * Return: as kipc_reply(); -EINVAL also if @error is out of its range.
+ *
+ * Since: 0.1
+ */
 int kipc_reply_error(int fd, uint64_t token, int error);
-/* replies to result->token unless it is 0, zeroes it, receives */
+
+/**
+ * kipc_reply_recv() - answer a call and take the next message: a server's loop
+ * @fd: handle with KIPC_RIGHT_RECV
+ * @reply: the bytes of the reply; may be the same memory as @buf
+ * @size: how many, 0 to the endpoint's max_size
+ * @buf: where to put the bytes of the next message
+ * @room: bytes at @buf, at least the endpoint's max_size
+ * @result: in: @reply goes to result->token, unless that is 0 (begin with a
+ *	zeroed struct); out: as for kipc_recv()
+ * @timeout_ms: how long to wait for the next message
+ *
+ * The reply is made first. That its caller has gone is no error: it is told as
+ * -ECANCELED in result->reply_error. The reply is made once, whatever happens
+ * then; result->flags has KIPC_RESULT_REPLIED.
+ *
+ * After an error, result->token tells which half it is from. If it is 0,
+ * nothing is owed, result->reply_error is as above, and the function may simply
+ * be called again. If it is not 0, it is the old one, the reply was not made
+ * and nothing received: reply something else, e.g. kipc_reply_error(), and
+ * clear the token; an unchanged repetition fails again.
+ *
+ * Return: as kipc_recv(); or of the reply: -ENOENT (no such token, or it is
+ * used up), -EMSGSIZE; -EINVAL (also: @result is NULL).
+ *
+ * Since: 0.1
+ */
 ssize_t kipc_reply_recv(int fd, const void *reply, size_t size, void *buf, size_t room,
 			struct kipc_result *result, int timeout_ms);
 
+/**
+ * kipc_sendmsg() - send a message
+ * @fd: handle with KIPC_RIGHT_SEND; or device file, needs w
+ * @msg: the message: type, prio, endpoint, iov and iovcnt; flags KIPC_SYNC
+ *	(wait until a receiver has taken it), NONBLOCK, REALTIME, NORESTART
+ * @timeout_ms: how long to wait for room, and with KIPC_SYNC for a receiver
+ *
+ * Return: 0, or -EMSGSIZE (larger than max_size), -EACCES, -EDEADLK (KIPC_SYNC,
+ * and only the calling thread could receive it), and the errors of waiting.
+ * After an error nothing was sent.
+ *
+ * Since: 0.1
+ */
 int kipc_sendmsg(int fd, const struct kipc_msg *msg, int timeout_ms);
-ssize_t kipc_recvmsg(int fd, const struct kipc_msg *msg, struct kipc_result *result, int timeout_ms);
+
+/**
+ * kipc_recvmsg() - take or look at a message
+ * @fd: handle with KIPC_RIGHT_RECV; or device file, needs r, for one-way
+ *	messages only
+ * @msg: what to take and where to put it: iov and iovcnt, endpoint; flags
+ *	KIPC_TYPE_EQ, TYPE_LE or TYPE_NE with type; KIPC_PEEK with after and
+ *	after_type; KIPC_TRUNCATE, ANYSIZE, NOCALLS, NONBLOCK, REALTIME, NORESTART
+ * @result: as for kipc_recv()
+ * @timeout_ms: how long to wait for a message
+ *
+ * Without a selector any message is taken: highest priority first, then first
+ * come first served; with KIPC_TYPE_LE the lowest type first. The room must be
+ * at least max_size, unless the flags say KIPC_TRUNCATE (what does not fit is
+ * cut: KIPC_RESULT_TRUNCATED), KIPC_ANYSIZE (what does not fit stays there:
+ * -EMSGSIZE, with the needed room in result->size) or KIPC_PEEK. KIPC_PEEK
+ * leaves the message there; result->token is then no delivery token but the
+ * cursor for after, so keep it away from kipc_reply_recv().
+ *
+ * Return: bytes stored, or -EMSGSIZE, -EACCES, -ESHUTDOWN, and the errors of
+ * waiting. After an error the message is still in its place.
+ *
+ * Since: 0.1
+ */
+ssize_t kipc_recvmsg(int fd, const struct kipc_msg *msg, struct kipc_result *result,
+		     int timeout_ms);
+
+/**
+ * kipc_rpcmsg() - make a call and wait for its reply
+ * @fd: handle with KIPC_RIGHT_SEND; or device file, needs w
+ * @req: the call: type, cookie, prio, endpoint, iov and iovcnt; flags
+ *	KIPC_IDEMPOTENT (may be delivered again if a server dies with it),
+ *	NONBLOCK, REALTIME, NORESTART
+ * @reply: room for the reply: iov and iovcnt; flags KIPC_TRUNCATE
+ * @result: written: what is known of the reply and of the call's fate; or NULL
+ * @timeout_ms: how long all of it may take
+ *
+ * After an error, result->flags tells whether a server had taken the call
+ * (KIPC_RESULT_DELIVERED: it may have acted) and whether the error is its own
+ * answer (KIPC_RESULT_REMOTE; @reply then has result->size bytes of it, as far
+ * as they fit). If result->token is not 0 (possible with -EINTR and -EFAULT),
+ * the call goes on: kipc_rpc_finish() collects it, kipc_cancel() ends it. With
+ * @result NULL such a call is cancelled.
+ *
+ * Return: as kipc_rpc(), and -EACCES.
+ *
+ * Since: 0.1
+ */
 ssize_t kipc_rpcmsg(int fd, const struct kipc_msg *req, const struct kipc_msg *reply,
 		    struct kipc_result *result, int timeout_ms);
+
+/**
+ * kipc_replymsg() - answer a call
+ * @fd: handle with KIPC_RIGHT_RECV of the endpoint that the call was sent to
+ * @token: result.token of the receive
+ * @msg: the reply: type, status, iov and iovcnt; if status is not 0, the call
+ *	fails with it, and the bytes are delivered all the same
+ *
+ * Return: as kipc_reply().
+ *
+ * Since: 0.1
+ */
 int kipc_replymsg(int fd, uint64_t token, const struct kipc_msg *msg);
+
+/**
+ * kipc_reply_recvmsg() - answer a call and take the next message
+ * @fd: handle with KIPC_RIGHT_RECV
+ * @reply: as for kipc_replymsg()
+ * @msg: as for kipc_recvmsg(), but without KIPC_PEEK (-EINVAL)
+ * @result: as for kipc_reply_recv()
+ * @timeout_ms: how long to wait for the next message
+ *
+ * Return: as kipc_reply_recv(), and the same holds after an error; -EMSGSIZE
+ * of KIPC_ANYSIZE has the needed room in result->size.
+ *
+ * Since: 0.1
+ */
 ssize_t kipc_reply_recvmsg(int fd, const struct kipc_msg *reply, const struct kipc_msg *msg,
 			   struct kipc_result *result, int timeout_ms);
 
-/* start never sleeps; each started call finishes exactly once. token 0: next; EAGAIN: none yet, never a call's fate */
-int kipc_rpc_start(int fd, const struct kipc_msg *req, size_t reply_room, uint64_t *token, int timeout_ms);
+/**
+ * kipc_rpc_start() - start a call, to collect its reply later
+ * @fd: handle with KIPC_RIGHT_SEND; or device file, needs w
+ * @req: the call, as for kipc_rpcmsg()
+ * @reply_room: bytes of the largest reply that will be collected
+ * @token: written: the call's token, 0 after an error; or NULL
+ * @timeout_ms: how long the call may take
+ *
+ * Never waits. Each started call ends exactly once: by being collected with
+ * kipc_rpc_finish(), by kipc_cancel(), or by the close of @fd. poll(2) tells
+ * POLLPRI when one can be collected.
+ *
+ * Return: 0, or -EAGAIN (no room in the queue now), -EDQUOT (the user's calls
+ * or reply room), -EMSGSIZE (larger than max_size), -EACCES, -EOPNOTSUPP (a
+ * one-way endpoint), -EDEADLK. After an error nothing was started.
+ *
+ * Since: 0.1
+ */
+int kipc_rpc_start(int fd, const struct kipc_msg *req, size_t reply_room,
+		   uint64_t *token, int timeout_ms);
+
+/**
+ * kipc_rpc_finish() - collect a call that was started, or interrupted
+ * @fd: the file that the call was made on
+ * @token: the call; 0: any that has ended
+ * @reply: room for the reply: iov and iovcnt; flags KIPC_TRUNCATE, NONBLOCK,
+ *	REALTIME, NORESTART
+ * @result: as for kipc_rpcmsg(); result->cookie tells whose reply it is
+ * @wait_ms: how long to wait for its end
+ *
+ * That the wait ends (-ETIMEDOUT, or -EAGAIN if @wait_ms is 0) is not the end of
+ * a call made by kipc_rpc_start(), which has its own time: if result->token is
+ * not 0, it can still be collected. With @token 0 the same errno may be a
+ * call's fate. Then result->cookie is that call's, and 0 if only the wait ended:
+ * give calls that are collected so a cookie. (-EAGAIN is a call's fate only if
+ * its server said so, with KIPC_RESULT_REMOTE.)
+ *
+ * Return: as kipc_rpcmsg(), and -ENOENT (no such call on this file; with @token
+ * 0: no call at all), -EBUSY (another thread waits for it), -ECANCELED (another
+ * thread cancelled it).
+ *
+ * Since: 0.1
+ */
 ssize_t kipc_rpc_finish(int fd, uint64_t token, const struct kipc_msg *reply,
 			struct kipc_result *result, int wait_ms);
+
+/**
+ * kipc_cancel() - give up a call
+ * @fd: the file that the call was made on
+ * @token: of kipc_rpc_start(), or result.token of an interrupted call
+ *
+ * The call is then never collected. A server that has it learns by -ECANCELED
+ * of kipc_wanted() and of its reply.
+ *
+ * Return: 0 (no server will see it), or KIPC_RESULT_DELIVERED (one had taken
+ * it: it may have acted), or -ENOENT (no such call on this file).
+ *
+ * Since: 0.1
+ */
 int kipc_cancel(int fd, uint64_t token);
+
+/**
+ * kipc_wanted() - is anyone still waiting for the reply?
+ * @fd: handle with KIPC_RIGHT_RECV of the endpoint that the call was sent to
+ * @token: result.token of the receive
+ *
+ * Return: 0 (yes), or -ECANCELED (no: the caller has gone, or the endpoint was
+ * removed; a reply is still to be made, it uses up the token), -ENOENT (no such
+ * token, or it is used up).
+ *
+ * Since: 0.1
+ */
 int kipc_wanted(int fd, uint64_t token);
+
+/**
+ * kipc_adopt() - take over a call from the process that received it
+ * @fd: handle with KIPC_RIGHT_RECV of the endpoint that the call was sent to
+ * @token: result.token of the receive
+ *
+ * From now on the call breaks (-ECONNRESET for the caller) when the calling
+ * process or @fd ends, no longer when the one ends that received it.
+ *
+ * Return: 0, or -ECANCELED (the caller has gone), -ENOENT (no such token, or it
+ * is used up).
+ *
+ * Since: 0.1
+ */
 int kipc_adopt(int fd, uint64_t token);
 
 #ifdef __cplusplus
 }
 #endif
-#endif
+
+#endif /* KIPC_H */

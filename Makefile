@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# For people; the kernel's build reads Kbuild. All products go to build/.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+.DEFAULT_GOAL := all
+
+## all: build the module, the library, the tests and the demo
+all: module lib selftests demo-build
+
+## module: build kipc.ko (KDIR=, here as in check: the build directory of another kernel)
+module: setup
+	@scripts/quietly "module" build/log/module.log scripts/build-module
+
+## lib: build libkipc, static and shared
+lib: setup
+	@scripts/quietly "library" build/log/lib.log $(MAKE) -C userlib all lib32
+
+## selftests: build the test programs
+selftests: lib
+	@scripts/quietly "selftests" build/log/selftests.log scripts/build-selftests
+
+demo-build: lib
+	@scripts/quietly "demo" build/log/demo.log $(MAKE) -C demo all
+
+## demo: run the demo, a real job with users and crashes, in a test VM
+demo: module demo-build
+	@scripts/vm-demo
+
+## vm: a shell in a test VM with module, library, demo and tests
+vm: all
+	@scripts/vm-shell
+
+## check: run every check and test (T=name: one test program; KERNEL=: image to boot)
+check: setup
+	@scripts/check $(T)
+
+## check-static: only the checks that need no VM
+check-static: setup
+	@scripts/check --static
+
+## check-harness: show that the test VM and its judge notice every kind of bug
+check-harness: setup
+	@scripts/check-harness
+
+## install: install library, header and manual pages (DESTDIR=, PREFIX=/usr/local)
+install: lib
+	@$(MAKE) -C userlib install DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)"
+	@for page in man/*.[1-8]; do \
+		install -D -m 644 "$$page" \
+			"$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}" || exit 1; \
+	done
+
+## setup: install the Debian packages that are missing
+setup:
+	@scripts/setup
+
+## clean: remove build/
+clean:
+	rm -rf build
+
+## help: this list
+help:
+	@sed -n 's/^## //p' Makefile | awk '{ name = $$1; sub(/^[^ ]* /, ""); printf "  %-15s %s\n", name, $$0 }'
+
+.PHONY: all module lib selftests demo-build demo vm check check-static \
+	check-harness install setup clean help

@@ -1,0 +1,439 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * main DIRECTORY TABLE: starts the demo's processes as their users, kills some
+ * of them at bad moments, and at the end accounts for every call and every log
+ * message. Exit status 0: all of it is as it must be.
+ */
+#include <errno.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <kipc.h>
+
+#include "audit.h"
+#include "ledger.h"
+#include "util.h"
+
+#define GROUP_KIPC	1100
+#define USER_A		1001
+#define USER_B		1002
+
+#define TICK_MS		100
+#define PROGRESS_NS	1000000000ULL
+#define LIMIT_NS	(120 * 1000000000ULL)
+
+enum { LOGGER = CLIENTS, SERVER, CHILDREN };
+
+struct child {
+	const char *name;
+	pid_t pid;		/* 0: not running */
+	uid_t uid;
+	bool may_end;
+};
+
+static struct child children[CHILDREN] = {
+	[CLIENT_SEQUENTIAL] = { .name = "sequential", .uid = USER_A },
+	[CLIENT_PARALLEL] = { .name = "parallel", .uid = USER_B },
+	[CLIENT_DEADLINE] = { .name = "deadlines", .uid = USER_A },
+	[CLIENT_KILLED] = { .name = "mortal", .uid = USER_B },
+	[LOGGER] = { .name = "logger" },
+	[SERVER] = { .name = "server" },
+};
+
+static const uint32_t planned[CLIENTS] = {
+	[CLIENT_SEQUENTIAL] = 1500,
+	[CLIENT_PARALLEL] = 4000,
+	[CLIENT_DEADLINE] = 300,
+	[CLIENT_KILLED] = 1500,
+};
+
+static struct ledger *ledger;
+static char ledger_fd[12];
+static const char *texts, *table;
+static int control = -1;	/* the control endpoint */
+static int watched = -1;	/* the server's endpoint, to look at */
+static uint64_t begun, last_progress;
+
+/* Calls that wait for the other clients, see CONTROL_CLIENT_DONE */
+static uint64_t waiting[CLIENTS];
+static bool log_quiet;
+
+static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void say(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	printf("%5.1f s  ", (double)(now_ns() - begun) / 1e9);
+	vprintf(format, arguments);
+	putchar('\n');
+	va_end(arguments);
+}
+
+static void show_state(void)
+{
+	char line[512];
+	FILE *file = fopen("/proc/net/kipc", "r");
+
+	for (int i = 0; i < CLIENTS; i++)
+		printf("%s: %u of %u questions, %u calls, %u of them ended\n",
+		       client_names[i], ledger->clients[i].settled,
+		       ledger->clients[i].planned, ledger->clients[i].started,
+		       ledger_ended(&ledger->clients[i]));
+	while (file && fgets(line, sizeof(line), file))
+		fputs(line, stdout);
+}
+
+static void __attribute__((noreturn)) give_up(void)
+{
+	show_state();
+	printf("The demo FAILED.\n");
+	exit(EXIT_FAILURE);
+}
+
+/* At every exit: leaves neither processes nor the persistent endpoint behind. */
+static void clean_up(void)
+{
+	int fd;
+
+	for (int i = 0; i < CHILDREN; i++) {
+		if (children[i].pid) {
+			kill(children[i].pid, SIGKILL);
+			waitpid(children[i].pid, NULL, 0);
+		}
+	}
+	fd = kipc_open(INDEX_ADDRESS, KIPC_RIGHT_CONTROL, 0);
+	if (fd >= 0)
+		kipc_remove(fd, 0);
+}
+
+static void start(int number, const char *const *arguments)
+{
+	struct child *child = &children[number];
+	const gid_t kipc = GROUP_KIPC;
+	/* Who is not root has a group of his own and is in group kipc. */
+	gid_t gid = child->uid ? child->uid : kipc;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid < 0)
+		die(-errno, "fork");
+	if (pid) {
+		child->pid = pid;
+		child->may_end = false;
+		return;
+	}
+	if (!setgroups(1, &kipc) && !setgid(gid) && !setuid(child->uid))
+		execv(arguments[0], (char *const *)arguments);
+	perror(child->name);
+	_exit(EXIT_FAILURE);
+}
+
+static void start_client(int number)
+{
+	const char *const arguments[] = {
+		"./client", client_names[number], table, ledger_fd, NULL,
+	};
+
+	start(number, arguments);
+}
+
+static void start_server(const char *run)
+{
+	const char *const arguments[] = { "./server", texts, ledger_fd, run, NULL };
+
+	start(SERVER, arguments);
+}
+
+static void child_ended(struct child *child, int status)
+{
+	child->pid = 0;
+	if (child->may_end && WIFEXITED(status) && !WEXITSTATUS(status))
+		return;
+	if (WIFSIGNALED(status))
+		say("WRONG: %s died of signal %d", child->name, WTERMSIG(status));
+	else
+		say("WRONG: %s ended with status %d", child->name, WEXITSTATUS(status));
+	give_up();
+}
+
+static void reap(void)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		for (int i = 0; i < CHILDREN; i++)
+			if (children[i].pid == pid)
+				child_ended(&children[i], status);
+}
+
+static void show_progress(void)
+{
+	unsigned int settled = 0, calls = 0, logged = 0, all = 0;
+	struct kipc_endpoint endpoint = { .msgs = 0 };
+
+	for (int i = 0; i < CLIENTS; i++) {
+		all += planned[i];
+		settled += ledger->clients[i].settled;
+		calls += ledger->clients[i].started;
+	}
+	for (int i = 0; i < LOG_SOURCES; i++)
+		for (int level = LOG_ERROR; level < LOG_LEVELS; level++)
+			logged += ledger->sources[i].received[level];
+	if (watched >= 0)
+		kipc_stat(watched, 0, &endpoint);
+	say("%4u of %u questions, %4u calls, %3llu waiting, %llu at the server, %4u log messages",
+	    settled, all, calls, (unsigned long long)endpoint.msgs,
+	    (unsigned long long)endpoint.calls, logged);
+}
+
+/*
+ * A call to the control endpoint. A client's is not answered but kept: the
+ * answer is what it waits for.
+ */
+static void take_control(const struct control *message, ssize_t size,
+			 const struct kipc_result *call)
+{
+	bool known = size == sizeof(*message);
+
+	if (known && message->kind == CONTROL_LOG_QUIET && !call->uid) {
+		log_quiet = true;
+		kipc_reply(control, call->token, NULL, 0);
+	} else if (known && message->kind == CONTROL_CLIENT_DONE &&
+		   message->client < CLIENTS && !waiting[message->client] &&
+		   call->uid == children[message->client].uid) {
+		waiting[message->client] = call->token;
+		say("client %s has asked all its questions", client_names[message->client]);
+	} else {
+		kipc_reply_error(control, call->token, EPERM);
+	}
+}
+
+/* The loop of the main process: one turn */
+static void tick(unsigned int ms)
+{
+	struct kipc_result call;
+	struct control message;
+	ssize_t size;
+
+	size = kipc_recv(control, &message, sizeof(message), &call, (int)ms);
+	if (size >= 0)
+		take_control(&message, size, &call);
+	else if (size != -ETIMEDOUT)
+		die(size, "demo: kipc_recv");
+
+	reap();
+	if (now_ns() - last_progress >= PROGRESS_NS) {
+		last_progress = now_ns();
+		show_progress();
+	}
+	if (now_ns() - begun >= LIMIT_NS) {
+		say("WRONG: this takes too long, something is stuck");
+		give_up();
+	}
+}
+
+static bool half_done(enum client_kind client)
+{
+	return ledger->clients[client].settled >= planned[client] / 2;
+}
+
+/* Stops a process, all its threads, so that it can be looked at. */
+static void stop(struct child *child)
+{
+	int status;
+
+	kill(child->pid, SIGSTOP);
+	if (waitpid(child->pid, &status, WUNTRACED) != child->pid)
+		die(-errno, "waitpid");
+	if (!WIFSTOPPED(status))
+		child_ended(child, status);
+}
+
+static void kill_stopped(struct child *child)
+{
+	kill(child->pid, SIGKILL);
+	waitpid(child->pid, NULL, 0);
+	child->pid = 0;
+}
+
+/* Kills the client while it is in a call, and starts it again. */
+static void kill_client(void)
+{
+	struct child *child = &children[CLIENT_KILLED];
+	struct client_account *account = &ledger->clients[CLIENT_KILLED];
+	unsigned int lost, tries = 0;
+
+	for (;;) {
+		if (++tries > 1000) {
+			say("WRONG: cannot find the client in a call");
+			give_up();
+		}
+		stop(child);
+		if (account->started > ledger_ended(account))
+			break;
+		kill(child->pid, SIGCONT);
+		tick(1);
+	}
+	kill_stopped(child);
+
+	lost = account->started - ledger_ended(account);
+	atomic_fetch_add(&account->outcomes[OUTCOME_LOST], lost);
+	say("killed client %s in the middle of question %u; starting it again",
+	    child->name, account->settled);
+	start_client(CLIENT_KILLED);
+}
+
+/*
+ * The stopped server: which calls does it work on? Says no if what the server
+ * wrote down is not what the kernel says, for then it was stopped in between.
+ */
+static bool look_at_server(void)
+{
+	const struct server_account *account = &ledger->servers[0];
+	struct kipc_endpoint endpoint;
+	int ret;
+
+	ledger->held_plain = 0;
+	ledger->held_idempotent = 0;
+	for (int i = 0; i < WORKERS; i++) {
+		unsigned int held = account->held[i];
+
+		if (held == 1 + CLIENT_PARALLEL)
+			ledger->held_idempotent++;
+		else if (held)
+			ledger->held_plain++;
+	}
+	ret = kipc_stat(watched, 0, &endpoint);
+	if (ret)
+		die(ret, "demo: kipc_stat(%s)", INDEX_ADDRESS);
+	return endpoint.calls == ledger->held_plain + ledger->held_idempotent &&
+	       account->taken == account->replied + endpoint.calls &&
+	       ledger->held_plain && ledger->held_idempotent;
+}
+
+/* Kills the server while it has calls of both kinds, and starts it again. */
+static void kill_server(void)
+{
+	struct child *child = &children[SERVER];
+	unsigned int tries = 0;
+
+	for (;;) {
+		if (++tries > 1000) {
+			say("WRONG: cannot find the server with calls taken");
+			give_up();
+		}
+		stop(child);
+		if (look_at_server())
+			break;
+		kill(child->pid, SIGCONT);
+		tick(1);
+	}
+	kill_stopped(child);
+	say("killed the server in the middle of %u calls, %u of them idempotent; starting it again",
+	    ledger->held_plain + ledger->held_idempotent, ledger->held_idempotent);
+	start_server("1");
+}
+
+static void wait_for_end(int number)
+{
+	while (children[number].pid)
+		tick(TICK_MS / 10);
+}
+
+static void run(void)
+{
+	const char *const logger[] = { "./logger", ledger_fd, NULL };
+	bool client_killed = false, server_killed = false;
+
+	for (int i = 0; i < CLIENTS; i++) {
+		ledger->clients[i].planned = planned[i];
+		ledger->clients[i].uid = children[i].uid;
+	}
+
+	say("starting the logger, four clients, and then the server they wait for");
+	start(LOGGER, logger);
+	for (int i = 0; i < CLIENTS; i++)
+		start_client(i);
+	start_server("0");
+	watched = kipc_open(INDEX_ADDRESS, KIPC_RIGHT_SEND, 30000);
+	if (watched < 0)
+		die(watched, "demo: kipc_open(%s)", INDEX_ADDRESS);
+
+	while (!client_killed || !server_killed) {
+		tick(TICK_MS / 20);
+		if (!server_killed && half_done(CLIENT_PARALLEL)) {
+			kill_server();
+			server_killed = true;
+		}
+		if (!client_killed && half_done(CLIENT_KILLED)) {
+			kill_client();
+			client_killed = true;
+		}
+	}
+	for (int i = 0; i < CLIENTS; i++)
+		while (!waiting[i])
+			tick(TICK_MS);
+
+	say("all questions are asked; the logger stops taking messages, all send some more");
+	kill(children[LOGGER].pid, SIGUSR1);
+	while (!log_quiet)
+		tick(TICK_MS);
+	for (int i = 0; i < CLIENTS; i++) {
+		children[i].may_end = true;
+		kipc_reply(control, waiting[i], NULL, 0);
+	}
+	for (int i = 0; i < CLIENTS; i++)
+		wait_for_end(i);
+	children[SERVER].may_end = true;
+	kill(children[SERVER].pid, SIGTERM);
+	wait_for_end(SERVER);
+	children[LOGGER].may_end = true;
+	kill(children[LOGGER].pid, SIGTERM);
+	wait_for_end(LOGGER);
+	show_progress();
+}
+
+int main(int argc, char **argv)
+{
+	const struct kipc_attr attr = { .max_size = sizeof(struct control) };
+	unsigned int faults;
+	int fd;
+
+	if (argc != 3)
+		die(0, "usage: %s DIRECTORY TABLE", argv[0]);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	texts = argv[1];
+	table = argv[2];
+	begun = now_ns();
+	last_progress = begun;
+
+	/* What root creates belongs to group kipc. */
+	if (setegid(GROUP_KIPC))
+		die(-errno, "setegid");
+	ledger = ledger_create(&fd);
+	snprintf(ledger_fd, sizeof(ledger_fd), "%d", fd);
+	/* Left by an earlier run that was killed itself? */
+	clean_up();
+	control = kipc_create(CONTROL_ADDRESS, KIPC_OPEN_EXCL, DEMO_MODE, &attr);
+	if (control < 0)
+		die(control, "demo: kipc_create(%s)", CONTROL_ADDRESS);
+
+	atexit(clean_up);
+	run();
+
+	faults = audit(ledger);
+	if (faults) {
+		printf("\nThe demo FAILED: %u of its sums are wrong.\n", faults);
+		return EXIT_FAILURE;
+	}
+	printf("\nEvery answer was right; every call and log message is accounted for (%.1f s).\n",
+	       (double)(now_ns() - begun) / 1e9);
+	return EXIT_SUCCESS;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * DOC: what is left to do after ep->lock
+ *
+ * Nothing is woken, freed or dropped while an endpoint's lock is held. What a
+ * critical section wants done afterwards it notes in a struct kipc_after on its
+ * stack; kipc_unlock() drops the lock and does it. The notes are of fixed size:
+ * a critical section makes at most KIPC_BATCH steps of work and comes back for
+ * the rest.
+ *
+ * A task that is to be woken sleeps in kipc and cannot leave before it gets
+ * ep->lock or sees the outcome that was stored as the last access to it. From
+ * then on only its task_struct is used, which stays valid until the end of the
+ * RCU read section that kipc_unlock() opens before it drops the lock.
+ */
+#ifndef _KIPC_AFTER_H
+#define _KIPC_AFTER_H
+
+#include <linux/list.h>
+#include <linux/types.h>
+
+#include "limits.h"
+
+struct kipc_ep;
+struct kipc_file;
+struct kipc_msg;
+struct kipc_share;
+struct task_struct;
+
+/* Each step wakes at most one task and finishes at most one call */
+#define KIPC_AFTER_MAX	(KIPC_BATCH + 4)
+
+/**
+ * struct kipc_after - the notes
+ * @nr_tasks: entries in @tasks
+ * @nr_files: entries in @files
+ * @tasks: tasks to wake
+ * @files: files with a newly finished call, each with a reference
+ * @msgs: messages to drop a reference of, by kipc_msg.free_node
+ * @shares: shares to free, by kipc_share.free_node
+ * @nr_payloads: entries in @payloads
+ * @payloads: payloads to free
+ * @readable: events for those who poll for messages
+ * @writable: events for those who poll for room
+ * @peekers: wake those who wait to peek
+ * @room: room was made: admit blocked senders
+ */
+struct kipc_after {
+	unsigned int nr_tasks;
+	unsigned int nr_files;
+	struct task_struct *tasks[KIPC_AFTER_MAX];
+	struct kipc_file *files[KIPC_AFTER_MAX];
+	struct hlist_head msgs;
+	struct hlist_head shares;
+	unsigned int nr_payloads;
+	void *payloads[KIPC_AFTER_MAX];
+	__poll_t readable;
+	__poll_t writable;
+	bool peekers;
+	bool room;
+};
+
+/* Take ep->lock with empty notes; drop it and do what they say */
+void kipc_lock(struct kipc_ep *ep, struct kipc_after *after) __acquires(&ep->lock);
+void kipc_unlock(struct kipc_ep *ep, struct kipc_after *after) __releases(&ep->lock);
+
+void kipc_after_wake(struct kipc_after *after, struct task_struct *task);
+void kipc_after_put(struct kipc_after *after, struct kipc_msg *msg);
+/* Nobody will read the payload of @msg again (but for who peeks right now) */
+void kipc_after_spend(struct kipc_after *after, struct kipc_msg *msg);
+
+#endif /* _KIPC_AFTER_H */

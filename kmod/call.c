@@ -1,0 +1,1078 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* See call.h. */
+#include <linux/mm.h>
+#include <linux/poll.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+
+#include "call.h"
+#include "endpoint.h"
+#include "file.h"
+#include "trace.h"
+#include "user.h"
+
+#define KIPC_RPC_FLAGS (KIPC_NONBLOCK | KIPC_REALTIME | KIPC_NORESTART | KIPC_IDEMPOTENT |	\
+			KIPC_ASYNC | KIPC_NEXT | KIPC_TRUNCATE | KIPC_NOFILES)
+
+static struct workqueue_struct *kipc_workqueue;
+
+/* Replies */
+
+static void kipc_reply_free(struct kipc_reply *reply)
+{
+	if (!reply)
+		return;
+	kipc_creds_put(&reply->creds);
+	kvfree(reply);
+}
+
+static struct kipc_reply *kipc_reply_new(const struct kipc_segs *segs, int status, u64 type)
+{
+	struct kipc_reply *reply;
+
+	reply = kipc_payload_alloc(struct_size(reply, data, segs->total));
+	if (!reply)
+		return ERR_PTR(-ENOMEM);
+	reply->type = type;
+	reply->status = status;
+	reply->truncated = false;
+	reply->size = segs->total;
+	reply->full_size = segs->total;
+	reply->time = ktime_get();
+	kipc_creds_current(&reply->creds);
+	if (kipc_segs_read(segs, reply->data)) {
+		kipc_reply_free(reply);
+		return ERR_PTR(-EFAULT);
+	}
+	return reply;
+}
+
+/* The first @size bytes of @reply, in memory of that size; @reply is gone on success */
+static struct kipc_reply *kipc_reply_cut(struct kipc_reply *reply, size_t size)
+{
+	struct kipc_reply *cut;
+
+	cut = kipc_payload_alloc(struct_size(cut, data, size));
+	if (!cut)
+		return NULL;
+	*cut = *reply;
+	memcpy(cut->data, reply->data, size);
+	cut->size = size;
+	cut->truncated = true;
+	kvfree(reply);
+	return cut;
+}
+
+void kipc_call_destroy(struct kipc_call *call)
+{
+	kipc_reply_free(call->reply);
+	kipc_account_put(call->account);
+	if (!call->file)
+		return;
+	kipc_file_put(call->file);
+	kipc_ep_put(call->ep);
+}
+
+/* Deliveries, under ep->lock */
+
+static void kipc_taker_current(struct kipc_taker *taker)
+{
+	taker->tgid = task_tgid(current);
+	taker->files = current->files;
+	taker->start = current->group_leader->start_boottime;
+}
+
+static bool kipc_taker_is(const struct kipc_taker *a, const struct kipc_taker *b)
+{
+	return a->tgid == b->tgid && a->files == b->files && a->start == b->start;
+}
+
+static struct kipc_call *kipc_delivery_find(struct kipc_ep *ep, u64 token)
+{
+	struct rb_node *rb = ep->deliveries.rb_node;
+
+	while (rb) {
+		struct kipc_call *call = rb_entry(rb, struct kipc_call, delivery);
+
+		if (call->token == token)
+			return call;
+		rb = call->token < token ? rb->rb_right : rb->rb_left;
+	}
+	return NULL;
+}
+
+static bool kipc_delivery_less(struct rb_node *a, const struct rb_node *b)
+{
+	return rb_entry(a, struct kipc_call, delivery)->token <
+	       rb_entry(b, struct kipc_call, delivery)->token;
+}
+
+static void kipc_call_take(struct kipc_call *call, struct kipc_file *file)
+{
+	list_add_tail(&call->msg.link, &file->taken);
+	file->nr_taken++;
+	call->taker = file;
+	kipc_taker_current(&call->taken_by);
+}
+
+static void kipc_call_untake(struct kipc_call *call)
+{
+	list_del_init(&call->msg.link);
+	call->taker->nr_taken--;
+	call->taker = NULL;
+}
+
+void kipc_call_deliver(struct kipc_ep *ep, struct kipc_call *call, struct kipc_file *file)
+{
+	lockdep_assert_held(&ep->lock);
+	rb_add(&call->delivery, &ep->deliveries, kipc_delivery_less);
+	list_add_tail(&call->linger, &ep->delivered);
+	ep->calls++;
+	kipc_call_take(call, file);
+}
+
+/* The delivery is over; the receiving side's reference is the caller's */
+static void kipc_call_undeliver(struct kipc_ep *ep, struct kipc_call *call)
+{
+	rb_erase(&call->delivery, &ep->deliveries);
+	list_del(&call->linger);
+	if (call->msg.state == KIPC_MSG_DELIVERED)
+		ep->calls--;
+	else
+		ep->nr_lingering--;
+	kipc_call_untake(call);
+}
+
+void kipc_call_linger(struct kipc_ep *ep, struct kipc_call *call, struct kipc_after *after)
+{
+	lockdep_assert_held(&ep->lock);
+	ep->calls--;
+	list_move_tail(&call->linger, &ep->lingering);
+	kipc_after_spend(after, &call->msg);
+	if (++ep->nr_lingering <= KIPC_LINGER_MAX)
+		return;
+	call = list_first_entry(&ep->lingering, struct kipc_call, linger);
+	kipc_call_undeliver(ep, call);
+	kipc_after_put(after, &call->msg);
+}
+
+void kipc_call_break(struct kipc_ep *ep, struct kipc_call *call, struct kipc_after *after)
+{
+	struct kipc_msg *msg = &call->msg;
+	bool live = msg->state == KIPC_MSG_DELIVERED;
+
+	lockdep_assert_held(&ep->lock);
+	kipc_call_undeliver(ep, call);
+	if (live && call->idempotent && !ep->dead && msg->deliveries <= KIPC_REDELIVER_MAX) {
+		call->broken = true;
+		kipc_requeue(ep, msg, after);
+		return;
+	}
+	if (live) {
+		trace_kipc_drop(ep, msg);
+		msg->state = KIPC_MSG_BROKEN;
+		kipc_done(ep, msg, -ECONNRESET, after);
+		kipc_settle(ep, msg, after);
+	}
+	kipc_after_put(after, msg);
+}
+
+/*
+ * Break what was taken through @file: by @taker, or all. A batch goes over at
+ * most KIPC_BATCH entries and moves those it leaves to the end, so @left counts
+ * down to one round.
+ */
+static void kipc_calls_break_of(struct kipc_file *file, const struct kipc_taker *taker)
+{
+	struct kipc_ep *ep = file->ep;
+	struct kipc_after after;
+	unsigned int i, left;
+
+	spin_lock(&ep->lock);
+	left = file->nr_taken;
+	spin_unlock(&ep->lock);
+	while (left) {
+		kipc_lock(ep, &after);
+		for (i = 0; i < KIPC_BATCH && left; i++, left--) {
+			struct kipc_msg *msg;
+
+			msg = list_first_entry_or_null(&file->taken, struct kipc_msg, link);
+			if (!msg) {
+				left = 0;
+				break;
+			}
+			if (!taker || kipc_taker_is(&to_call(msg)->taken_by, taker))
+				kipc_call_break(ep, to_call(msg), &after);
+			else
+				list_move_tail(&msg->link, &file->taken);
+		}
+		kipc_unlock(ep, &after);
+		cond_resched();
+	}
+}
+
+void kipc_calls_break(struct kipc_file *file)
+{
+	kipc_calls_break_of(file, NULL);
+}
+
+void kipc_calls_exit(struct kipc_file *file, const void *files)
+{
+	struct kipc_taker taker;
+
+	kipc_taker_current(&taker);
+	taker.files = files;	/* by now current->files is NULL */
+	kipc_calls_break_of(file, &taker);
+}
+
+/* Calls that outlive their system call */
+
+static struct kipc_call *kipc_table_find(struct kipc_file *file, u64 token)
+{
+	struct rb_node *rb = file->calls.rb_node;
+
+	lockdep_assert_held(&file->lock);
+	while (rb) {
+		struct kipc_call *call = rb_entry(rb, struct kipc_call, file_node);
+
+		if (call->caller_token == token)
+			return call;
+		rb = call->caller_token < token ? rb->rb_right : rb->rb_left;
+	}
+	return NULL;
+}
+
+static bool kipc_table_less(struct rb_node *a, const struct rb_node *b)
+{
+	return rb_entry(a, struct kipc_call, file_node)->caller_token <
+	       rb_entry(b, struct kipc_call, file_node)->caller_token;
+}
+
+/*
+ * From now on @call is in the table of @file, which takes over the sending side's
+ * reference, and @account, whose reference it takes over too, is charged for it.
+ * @busy: the caller goes on with it. Under ep->lock.
+ */
+static void kipc_call_outlive(struct kipc_ep *ep, struct kipc_call *call, struct kipc_file *file,
+			      struct kipc_account *account, bool busy)
+{
+	lockdep_assert_held(&ep->lock);
+	call->account = account;
+	call->file = kipc_file_get(file);
+	kipc_ep_get(ep);
+	spin_lock(&file->lock);
+	if (!file->next_token)
+		file->next_token++;
+	call->caller_token = file->next_token++;
+	rb_add(&call->file_node, &file->calls, kipc_table_less);
+	file->nr_calls++;
+	call->listed = true;
+	call->busy = busy;
+	spin_unlock(&file->lock);
+}
+
+void kipc_call_finished(struct kipc_call *call, struct kipc_after *after)
+{
+	struct kipc_file *file = call->file;
+	bool tell;
+
+	if (!file || !call->async)
+		return;
+	spin_lock(&file->lock);
+	call->ended = true;
+	tell = call->listed && !call->busy;
+	if (tell)
+		list_add_tail(&call->finished, &file->finished);
+	spin_unlock(&file->lock);
+	if (!tell || WARN_ON_ONCE(after->nr_files == KIPC_AFTER_MAX))
+		return;
+	after->files[after->nr_files++] = kipc_file_get(file);
+}
+
+/* Take a call for waiting or collecting, with a reference: -ENOENT, -EBUSY */
+static struct kipc_call *kipc_call_grab(struct kipc_file *file, u64 token)
+{
+	struct kipc_call *call;
+
+	spin_lock(&file->lock);
+	call = kipc_table_find(file, token);
+	if (!call) {
+		call = ERR_PTR(-ENOENT);
+	} else if (call->busy) {
+		call = ERR_PTR(-EBUSY);
+	} else {
+		call->busy = true;
+		list_del_init(&call->finished);
+		refcount_inc(&call->msg.ref);
+	}
+	spin_unlock(&file->lock);
+	return call;
+}
+
+/* The oldest finished call, or -EAGAIN, or -ENOENT if there is none to come */
+static struct kipc_call *kipc_call_grab_next(struct kipc_file *file)
+{
+	struct kipc_call *call;
+
+	spin_lock(&file->lock);
+	call = list_first_entry_or_null(&file->finished, struct kipc_call, finished);
+	if (call) {
+		call->busy = true;
+		list_del_init(&call->finished);
+		refcount_inc(&call->msg.ref);
+	} else {
+		call = ERR_PTR(file->nr_calls ? -EAGAIN : -ENOENT);
+	}
+	spin_unlock(&file->lock);
+	return call;
+}
+
+/* Back into the table: not collected after all */
+static void kipc_call_ungrab(struct kipc_call *call)
+{
+	struct kipc_file *file = call->file;
+	bool tell;
+
+	spin_lock(&file->lock);
+	call->busy = false;
+	tell = call->ended && call->listed;
+	if (tell)
+		list_add(&call->finished, &file->finished);
+	spin_unlock(&file->lock);
+	if (tell) {
+		wake_up(&file->next_wait);
+		wake_up_poll(&file->call_wait, EPOLLPRI);
+	}
+	kipc_msg_put(&call->msg);
+}
+
+/* Out of the table for good, with the charge and the timer. Who grabbed it retires it. */
+static void kipc_call_retire(struct kipc_call *call)
+{
+	struct kipc_file *file = call->file;
+	bool last;
+
+	spin_lock(&file->lock);
+	rb_erase(&call->file_node, &file->calls);
+	list_del_init(&call->finished);
+	call->listed = false;
+	last = !--file->nr_calls;
+	spin_unlock(&file->lock);
+	if (last)
+		wake_up(&file->next_wait);
+	/* A timer that has fired leaves its reference to the work it queued */
+	if (call->timed && hrtimer_cancel(&call->timer))
+		kipc_msg_put(&call->msg);
+	kipc_account_uncharge(call->account, KIPC_CHARGE_CALLS, 1);
+	kipc_account_uncharge(call->account, KIPC_CHARGE_REPLY_ROOM, call->room);
+	kipc_msg_put(&call->msg);	/* the table's reference */
+}
+
+/* Give up an outliving call that the caller has grabbed; was it delivered? */
+static bool kipc_call_abandon(struct kipc_call *call, int error)
+{
+	struct kipc_ep *ep = call->ep;
+	struct kipc_after after;
+	bool delivered;
+
+	kipc_lock(ep, &after);
+	delivered = call->msg.deliveries;
+	if (!call->msg.done)
+		kipc_giveup(ep, &call->msg, error, &after);
+	kipc_unlock(ep, &after);
+	return delivered;
+}
+
+void kipc_calls_cancel(struct kipc_file *file)
+{
+	struct kipc_call *call;
+	struct rb_node *rb;
+
+	for (;;) {
+		spin_lock(&file->lock);
+		rb = rb_first(&file->calls);
+		call = rb ? rb_entry(rb, struct kipc_call, file_node) : NULL;
+		if (call) {
+			call->busy = true;
+			refcount_inc(&call->msg.ref);
+		}
+		spin_unlock(&file->lock);
+		if (!call)
+			break;
+		kipc_call_abandon(call, -ECANCELED);
+		kipc_call_retire(call);
+		kipc_msg_put(&call->msg);
+		cond_resched();
+	}
+}
+
+/* The deadline of an ASYNC call: the timer may not take ep->lock, the work may */
+
+static void kipc_call_expire(struct work_struct *work)
+{
+	struct kipc_call *call = container_of(work, struct kipc_call, expire);
+
+	kipc_call_abandon(call, -ETIMEDOUT);
+	kipc_msg_put(&call->msg);
+}
+
+static enum hrtimer_restart kipc_call_timer(struct hrtimer *timer)
+{
+	struct kipc_call *call = container_of(timer, struct kipc_call, timer);
+
+	queue_work(kipc_workqueue, &call->expire);
+	return HRTIMER_NORESTART;
+}
+
+static void kipc_call_start_timer(struct kipc_call *call, const struct kipc_deadline *deadline)
+{
+	INIT_WORK(&call->expire, kipc_call_expire);
+	hrtimer_init(&call->timer, deadline->clock, HRTIMER_MODE_ABS);
+	call->timer.function = kipc_call_timer;
+	call->timed = true;
+	refcount_inc(&call->msg.ref);
+	hrtimer_start(&call->timer, deadline->at, HRTIMER_MODE_ABS);
+}
+
+/* RPC */
+
+/**
+ * struct kipc_rpc - an RPC under way
+ * @op: what the caller asked for
+ * @uop: where op->token is stored
+ * @request: segments of the request
+ * @reply: room for the reply
+ * @deadline: until when it may wait
+ * @result: to be told
+ */
+struct kipc_rpc {
+	const struct kipc_op_rpc *op;
+	struct kipc_op_rpc __user *uop;
+	struct kipc_segs request;
+	struct kipc_segs reply;
+	struct kipc_deadline deadline;
+	struct kipc_result result;
+};
+
+static int kipc_rpc_check(const struct kipc_op_rpc *op)
+{
+	bool fresh = !op->token && !(op->flags & KIPC_NEXT);
+
+	if (op->flags & ~KIPC_RPC_FLAGS || op->pad ||
+	    memchr_inv(op->reserved, 0, sizeof(op->reserved)))
+		return -EINVAL;
+	if (op->flags & KIPC_NOFILES)
+		return -EOPNOTSUPP;
+	if (op->flags & KIPC_NEXT && (op->token || op->flags & KIPC_ASYNC))
+		return -EINVAL;
+	if (!fresh)
+		return 0;
+	if (op->prio > KIPC_PRIO_MAX)
+		return -EINVAL;
+	if (!(op->flags & KIPC_ASYNC))
+		return op->reply_room ? -EINVAL : 0;
+	if (op->reply.base || op->reply.len || op->reply.iovcnt || op->reply_room > S64_MAX / 2)
+		return -EINVAL;
+	return 0;
+}
+
+static int kipc_rpc_tell(struct kipc_rpc *rpc)
+{
+	u64 result = rpc->op->result;
+
+	if (result && copy_to_user(u64_to_user_ptr(result), &rpc->result, sizeof(rpc->result)))
+		return -EFAULT;
+	return 0;
+}
+
+/* What is known of a call before and after it is done */
+static void kipc_rpc_describe(struct kipc_rpc *rpc, const struct kipc_call *call, u64 token)
+{
+	struct kipc_result *result = &rpc->result;
+	u32 deliveries = READ_ONCE(call->msg.deliveries);
+
+	memset(result, 0, sizeof(*result));
+	result->token = token;
+	result->cookie = call->cookie;
+	result->deliveries = deliveries;
+	result->flags = deliveries ? KIPC_RESULT_DELIVERED : 0;
+	result->uid = KIPC_ID_UNMAPPED;
+	result->gid = KIPC_ID_UNMAPPED;
+}
+
+/* The fate of a call that is done. 0: told; -EFAULT, -EMSGSIZE: not, it can be asked again */
+static int kipc_rpc_fate(struct kipc_rpc *rpc, struct kipc_call *call, long *fate)
+{
+	const struct kipc_reply *reply = call->reply;
+	struct kipc_result *result = &rpc->result;
+	size_t size;
+
+	kipc_rpc_describe(rpc, call, 0);
+	*fate = call->msg.error;
+	if (!reply)
+		return kipc_rpc_tell(rpc);
+	result->type = reply->type;
+	result->size = reply->full_size;
+	result->time = kipc_time_to_user(reply->time);
+	kipc_creds_tell(&reply->creds, result);
+	if (reply->status && !*fate)
+		result->flags |= KIPC_RESULT_REMOTE;
+	size = min_t(u64, reply->size, rpc->reply.total);
+	if (size < reply->size && !(rpc->op->flags & KIPC_TRUNCATE))
+		return -EMSGSIZE;
+	if (!*fate && size < reply->full_size)
+		result->flags |= KIPC_RESULT_TRUNCATED;
+	if (kipc_segs_write(&rpc->reply, reply->data, size) || kipc_rpc_tell(rpc))
+		return -EFAULT;
+	if (!*fate)
+		*fate = reply->status ? -reply->status : (long)size;
+	return 0;
+}
+
+/* Who pays for a call that outlives its system call. The opener, if memory is short. */
+static struct kipc_account *kipc_rpc_account(struct kipc_file *file)
+{
+	struct kipc_account *account = kipc_account_current_cached(file->account);
+
+	return IS_ERR(account) ? kipc_account_get(file->account) : account;
+}
+
+/* A user who holds more interrupted calls than allowed makes no new ones */
+static int kipc_rpc_quota(struct kipc_file *file)
+{
+	struct kipc_account *account;
+	int err;
+
+	if (kipc_account_is_current(file->account))
+		return kipc_account_check(file->account, KIPC_CHARGE_CALLS);
+	account = kipc_account_current();
+	if (IS_ERR(account))
+		return PTR_ERR(account);
+	err = kipc_account_check(account, KIPC_CHARGE_CALLS);
+	kipc_account_put(account);
+	return err;
+}
+
+/* The call goes on without us: store its token, so that the wait can be resumed */
+static int kipc_rpc_store_token(struct kipc_rpc *rpc, struct kipc_call *call)
+{
+	u64 token = call->caller_token;
+
+	if (put_user(token, &rpc->uop->token))
+		return -EFAULT;
+	kipc_rpc_describe(rpc, call, token);
+	kipc_rpc_tell(rpc);
+	return 0;
+}
+
+/*
+ * A synchronous call of ours has to outlive this system call. With the caller's
+ * reference it moves to the file's table; nobody else sees it before its token
+ * is stored. If that fails nobody ever could: it is cancelled.
+ */
+static long kipc_rpc_outlived(struct kipc_rpc *rpc, struct kipc_call *call, long err)
+{
+	if (kipc_rpc_store_token(rpc, call)) {
+		kipc_call_abandon(call, -ECANCELED);
+		refcount_inc(&call->msg.ref);
+		kipc_call_retire(call);
+		kipc_msg_put(&call->msg);
+		return -EFAULT;
+	}
+	refcount_inc(&call->msg.ref);
+	kipc_call_ungrab(call);
+	return err;
+}
+
+static void kipc_rpc_keep(struct kipc_ep *ep, struct kipc_call *call, struct kipc_file *file,
+			  struct kipc_account *account)
+{
+	kipc_account_force(account, KIPC_CHARGE_CALLS, 1);
+	kipc_account_force(account, KIPC_CHARGE_REPLY_ROOM, call->room);
+	kipc_call_outlive(ep, call, file, account, true);
+}
+
+/* Our call is done: tell, and end it */
+static long kipc_rpc_finish(struct kipc_rpc *rpc, struct kipc_file *file, struct kipc_ep *ep,
+			    struct kipc_call *call)
+{
+	struct kipc_account *account;
+	struct kipc_after after;
+	long fate;
+	int err;
+
+	err = kipc_rpc_fate(rpc, call, &fate);
+	if (!err) {
+		kipc_msg_put(&call->msg);
+		return fate;
+	}
+	account = kipc_rpc_account(file);
+	kipc_lock(ep, &after);
+	kipc_rpc_keep(ep, call, file, account);
+	kipc_unlock(ep, &after);
+	return kipc_rpc_outlived(rpc, call, err);
+}
+
+/* The wait ended before the call */
+static long kipc_rpc_interrupted(struct kipc_rpc *rpc, struct kipc_file *file, struct kipc_ep *ep,
+				 struct kipc_call *call, int err)
+{
+	struct kipc_account *account = err == -EINTR ? kipc_rpc_account(file) : NULL;
+	struct kipc_msg *msg = &call->msg;
+	struct kipc_after after;
+	bool outlives = false, done;
+
+	kipc_lock(ep, &after);
+	done = msg->done;
+	if (!done && err == -EINTR && !kipc_msg_queued(msg) && !fatal_signal_pending(current)) {
+		msg->waiter = NULL;
+		msg->waiting = false;
+		kipc_share_unwait(ep, msg->share);
+		kipc_rpc_keep(ep, call, file, account);
+		outlives = true;
+	} else if (!done) {
+		if (err == -ETIMEDOUT && kipc_msg_queued(msg))
+			ep->refused++;
+		kipc_giveup(ep, msg, err, &after);
+	}
+	kipc_unlock(ep, &after);
+	if (!outlives)
+		kipc_account_put(account);
+	if (err == -EINTR)
+		err = kipc_deadline_interrupted(&rpc->deadline);
+	if (outlives)
+		return kipc_rpc_outlived(rpc, call, err);
+	if (done)
+		return kipc_rpc_finish(rpc, file, ep, call);
+	kipc_rpc_describe(rpc, call, 0);
+	kipc_rpc_tell(rpc);
+	kipc_msg_put(msg);
+	return err;
+}
+
+/* Under ep->lock with the caller's share: may the call be made? */
+static int kipc_rpc_allowed(struct kipc_file *file, struct kipc_ep *ep, const struct kipc_msg *msg)
+{
+	int err = file->ep ? 0 : kipc_ep_permission(ep, KIPC_MAY_SEND);
+
+	if (!err && msg->size > ep->max_size)
+		err = -EMSGSIZE;
+	return err;
+}
+
+static long kipc_rpc_sync(struct kipc_rpc *rpc, struct kipc_file *file, struct kipc_ep *ep,
+			  struct kipc_call *call)
+{
+	struct kipc_share *share;
+	struct kipc_after after;
+	int err;
+
+	/* Without the right to sleep nobody can have answered */
+	err = rpc->deadline.never_sleep ? -EAGAIN : kipc_rpc_quota(file);
+	if (!err && kipc_file_deadlock(file, ep))
+		err = -EDEADLK;
+	if (err)
+		goto put;
+	err = kipc_lock_share(ep, file, &after, &share);
+	if (!err)
+		err = kipc_rpc_allowed(file, ep, &call->msg);
+	if (!err)
+		err = kipc_post(ep, &call->msg, share, false, &after);
+	if (err)
+		kipc_share_put(ep, share, &after);
+	kipc_unlock(ep, &after);
+	if (err)
+		goto put;
+	err = kipc_wait_done(file, ep, &call->msg, &rpc->deadline);
+	if (err)
+		return kipc_rpc_interrupted(rpc, file, ep, call, err);
+	return kipc_rpc_finish(rpc, file, ep, call);
+put:
+	kipc_rpc_describe(rpc, call, 0);
+	kipc_rpc_tell(rpc);
+	kipc_msg_put(&call->msg);
+	return err;
+}
+
+/* Post an ASYNC call that is charged; the table takes over @account */
+static int kipc_rpc_post(struct kipc_file *file, struct kipc_ep *ep, struct kipc_call *call,
+			 struct kipc_account *account)
+{
+	struct kipc_share *share;
+	struct kipc_after after;
+	int err;
+
+	err = kipc_lock_share(ep, file, &after, &share);
+	if (!err)
+		err = kipc_rpc_allowed(file, ep, &call->msg);
+	if (!err)
+		err = kipc_post(ep, &call->msg, share, true, &after);
+	if (err) {
+		kipc_share_put(ep, share, &after);
+	} else {
+		/* Two references: ours while it is busy, and the table's */
+		refcount_add(2, &call->msg.ref);
+		kipc_call_outlive(ep, call, file, account, true);
+	}
+	kipc_unlock(ep, &after);
+	return err;
+}
+
+static long kipc_rpc_start(struct kipc_rpc *rpc, struct kipc_file *file, struct kipc_ep *ep,
+			   struct kipc_call *call)
+{
+	struct kipc_account *account = kipc_account_current_cached(file->account);
+	int err;
+
+	if (IS_ERR(account)) {
+		err = PTR_ERR(account);
+		goto put_call;
+	}
+	err = kipc_account_charge(account, KIPC_CHARGE_CALLS, 1);
+	if (err)
+		goto put_account;
+	err = kipc_account_charge(account, KIPC_CHARGE_REPLY_ROOM, call->room);
+	if (err)
+		goto uncharge_call;
+	err = kipc_rpc_post(file, ep, call, account);
+	if (err)
+		goto uncharge_room;
+
+	if (kipc_rpc_store_token(rpc, call)) {
+		kipc_call_abandon(call, -ECANCELED);
+		kipc_call_retire(call);
+		kipc_msg_put(&call->msg);
+		return -EFAULT;
+	}
+	if (rpc->op->deadline && rpc->deadline.finite)
+		kipc_call_start_timer(call, &rpc->deadline);
+	kipc_call_ungrab(call);
+	return 0;
+
+uncharge_room:
+	kipc_account_uncharge(account, KIPC_CHARGE_REPLY_ROOM, call->room);
+uncharge_call:
+	kipc_account_uncharge(account, KIPC_CHARGE_CALLS, 1);
+put_account:
+	kipc_account_put(account);
+put_call:
+	kipc_rpc_describe(rpc, call, 0);
+	kipc_rpc_tell(rpc);
+	kipc_msg_put(&call->msg);
+	return err;
+}
+
+static struct kipc_call *kipc_call_new(const struct kipc_rpc *rpc, struct kipc_ep *ep)
+{
+	const struct kipc_op_rpc *op = rpc->op;
+	struct kipc_call *call;
+	struct kipc_msg *msg;
+
+	if (rpc->request.total > READ_ONCE(ep->max_size))
+		return ERR_PTR(-EMSGSIZE);
+	if (ep->flags & KIPC_ENDPOINT_ONEWAY)
+		return ERR_PTR(-EOPNOTSUPP);
+	msg = kipc_msg_new(&rpc->request, op->type, op->prio, true);
+	if (IS_ERR(msg))
+		return ERR_CAST(msg);
+	call = to_call(msg);
+	call->ep = ep;
+	call->cookie = op->cookie;
+	call->async = op->flags & KIPC_ASYNC;
+	call->room = call->async ? op->reply_room : rpc->reply.total;
+	call->idempotent = op->flags & KIPC_IDEMPOTENT;
+	call->truncate = op->flags & KIPC_TRUNCATE;
+	INIT_LIST_HEAD(&call->finished);
+	return call;
+}
+
+static long kipc_rpc_new(struct kipc_rpc *rpc, struct kipc_file *file, struct kipc_ep *ep)
+{
+	struct kipc_call *call;
+	long err;
+
+	err = kipc_segs_import(&rpc->request, &rpc->op->request);
+	if (err)
+		return err;
+	call = kipc_call_new(rpc, ep);
+	kipc_segs_free(&rpc->request);
+	if (!IS_ERR(call)) {
+		if (call->async)
+			return kipc_rpc_start(rpc, file, ep, call);
+		return kipc_rpc_sync(rpc, file, ep, call);
+	}
+	memset(&rpc->result, 0, sizeof(rpc->result));
+	rpc->result.cookie = rpc->op->cookie;
+	kipc_rpc_tell(rpc);
+	return PTR_ERR(call);
+}
+
+/* Wait for a call we grabbed: 0 when done */
+static int kipc_collect_wait(struct kipc_rpc *rpc, struct kipc_file *file, struct kipc_call *call)
+{
+	struct kipc_msg *msg = &call->msg;
+	struct kipc_ep *ep = call->ep;
+	struct kipc_after after;
+	int err = 0;
+
+	kipc_lock(ep, &after);
+	if (!msg->done && rpc->deadline.never_sleep)
+		err = -EAGAIN;
+	else if (!msg->done)
+		msg->waiter = current;
+	kipc_unlock(ep, &after);
+	if (err)
+		return err;
+	err = kipc_wait_done(file, ep, msg, &rpc->deadline);
+	if (!err)
+		return 0;
+	kipc_lock(ep, &after);
+	msg->waiter = NULL;
+	if (!msg->done && err != -EINTR && !call->async)
+		kipc_giveup(ep, msg, err, &after);
+	if (msg->done)
+		err = 0;
+	kipc_unlock(ep, &after);
+	if (err == -EINTR)
+		return kipc_deadline_interrupted(&rpc->deadline);
+	/* The wait is over, not the call */
+	return err == -ETIMEDOUT ? -EAGAIN : err;
+}
+
+static struct kipc_call *kipc_collect_next(struct kipc_rpc *rpc, struct kipc_file *file)
+{
+	struct kipc_call *call;
+	DEFINE_WAIT(wait);
+	int err = 0;
+
+	for (;;) {
+		if (!rpc->deadline.never_sleep)
+			prepare_to_wait(&file->next_wait, &wait, TASK_INTERRUPTIBLE);
+		call = kipc_call_grab_next(file);
+		if (call != ERR_PTR(-EAGAIN) || rpc->deadline.never_sleep)
+			break;
+		err = kipc_deadline_sleep(&rpc->deadline);
+		if (err)
+			break;
+	}
+	finish_wait(&file->next_wait, &wait);
+	kipc_deadline_end(&rpc->deadline);
+	if (err == -EINTR && call == ERR_PTR(-EAGAIN))
+		return ERR_PTR(kipc_deadline_interrupted(&rpc->deadline));
+	return call;
+}
+
+static long kipc_rpc_collect(struct kipc_rpc *rpc, struct kipc_file *file)
+{
+	struct kipc_call *call;
+	long fate;
+	int err;
+
+	if (rpc->op->flags & KIPC_NEXT)
+		call = kipc_collect_next(rpc, file);
+	else
+		call = kipc_call_grab(file, rpc->op->token);
+	if (IS_ERR(call)) {
+		memset(&rpc->result, 0, sizeof(rpc->result));
+		kipc_rpc_tell(rpc);
+		return PTR_ERR(call);
+	}
+	err = kipc_collect_wait(rpc, file, call);
+	if (err)
+		kipc_rpc_describe(rpc, call, call->caller_token);
+	else
+		err = kipc_rpc_fate(rpc, call, &fate);
+	if (err) {
+		rpc->result.token = call->caller_token;
+		kipc_rpc_tell(rpc);
+		kipc_call_ungrab(call);
+		return err;
+	}
+	kipc_call_retire(call);
+	kipc_msg_put(&call->msg);
+	return fate;
+}
+
+long kipc_rpc(struct kipc_file *file, struct kipc_ep *ep, struct kipc_op_rpc *op,
+	      struct kipc_op_rpc __user *uop)
+{
+	struct kipc_rpc rpc = { .op = op, .uop = uop };
+	bool nonblock = op->flags & KIPC_NONBLOCK || (file->filp->f_flags & O_NONBLOCK);
+	long ret;
+
+	ret = kipc_rpc_check(op);
+	if (ret)
+		return ret;
+	ret = kipc_segs_import(&rpc.reply, &op->reply);
+	if (ret)
+		return ret;
+	kipc_deadline_init(&rpc.deadline, op->deadline, op->flags & KIPC_REALTIME, nonblock,
+			   op->flags & KIPC_NORESTART);
+	if (op->token || op->flags & KIPC_NEXT)
+		ret = kipc_rpc_collect(&rpc, file);
+	else
+		ret = kipc_rpc_new(&rpc, file, ep);
+	kipc_segs_free(&rpc.reply);
+	return ret;
+}
+
+/* REPLY */
+
+/*
+ * Hand @reply to the caller who waits for it. -EOVERFLOW: it must be cut to *@room
+ * first. Anything else but 0 leaves @reply to us.
+ */
+static int kipc_reply_commit(struct kipc_ep *ep, u64 token, struct kipc_reply *reply,
+			     u64 *room)
+{
+	struct kipc_after after;
+	struct kipc_call *call;
+	struct kipc_msg *msg;
+	int err = 0;
+
+	kipc_lock(ep, &after);
+	call = kipc_delivery_find(ep, token);
+	if (!call) {
+		err = ep->dead ? -EIDRM : -ENOENT;
+		goto unlock;
+	}
+	msg = &call->msg;
+	if (msg->state != KIPC_MSG_DELIVERED) {
+		kipc_call_undeliver(ep, call);
+		kipc_after_put(&after, msg);
+		err = -ECANCELED;
+		goto unlock;
+	}
+	*room = call->truncate ? call->room : 0;
+	if (reply->full_size > call->room && reply->size > *room) {
+		err = -EOVERFLOW;
+		goto unlock;
+	}
+
+	/* Nothing fails any more */
+	kipc_call_undeliver(ep, call);
+	call->reply = reply;
+	msg->state = KIPC_MSG_REPLIED;
+	trace_kipc_reply(ep, msg);
+	kipc_done(ep, msg, reply->full_size > call->room && !call->truncate ? -EMSGSIZE : 0,
+		  &after);
+	kipc_settle(ep, msg, &after);
+	kipc_after_put(&after, msg);
+unlock:
+	kipc_unlock(ep, &after);
+	return err;
+}
+
+long kipc_reply(struct kipc_file *file, u64 token, int status, u64 type,
+		const struct kipc_payload *payload)
+{
+	struct kipc_ep *ep = file->ep;
+	struct kipc_reply *reply, *cut;
+	struct kipc_segs segs;
+	u64 room;
+	int err;
+
+	if (status < 0 || status > KIPC_STATUS_MAX)
+		return -EINVAL;
+	err = kipc_segs_import(&segs, payload);
+	if (err)
+		return err;
+	if (segs.total > READ_ONCE(ep->max_size))
+		reply = ERR_PTR(-EMSGSIZE);
+	else
+		reply = kipc_reply_new(&segs, status, type);
+	kipc_segs_free(&segs);
+	if (IS_ERR(reply))
+		return PTR_ERR(reply);
+	err = kipc_reply_commit(ep, token, reply, &room);
+	if (err == -EOVERFLOW) {
+		cut = kipc_reply_cut(reply, room);
+		err = -ENOMEM;
+		if (cut) {
+			reply = cut;
+			err = kipc_reply_commit(ep, token, reply, &room);
+		}
+	}
+	if (err)
+		kipc_reply_free(reply);
+	return err;
+}
+
+/* CANCEL, WANTED, ADOPT */
+
+long kipc_cancel(struct kipc_file *file, struct kipc_op_token *op)
+{
+	struct kipc_call *call;
+	bool busy = false;
+
+	op->result_flags = 0;
+	spin_lock(&file->lock);
+	call = kipc_table_find(file, op->token);
+	if (call) {
+		refcount_inc(&call->msg.ref);
+		busy = call->busy;
+		call->busy = true;
+		list_del_init(&call->finished);
+	}
+	spin_unlock(&file->lock);
+	if (!call)
+		return -ENOENT;
+	if (kipc_call_abandon(call, -ECANCELED))
+		op->result_flags |= KIPC_RESULT_DELIVERED;
+	/* If another thread waits for it, that one is told and ends it */
+	if (!busy)
+		kipc_call_retire(call);
+	kipc_msg_put(&call->msg);
+	return 0;
+}
+
+long kipc_wanted(struct kipc_file *file, u64 token)
+{
+	struct kipc_ep *ep = file->ep;
+	struct kipc_after after;
+	struct kipc_call *call;
+	long err = 0;
+
+	kipc_lock(ep, &after);
+	call = kipc_delivery_find(ep, token);
+	if (!call)
+		err = ep->dead ? -EIDRM : -ENOENT;
+	else if (call->msg.state != KIPC_MSG_DELIVERED)
+		err = -ECANCELED;
+	kipc_unlock(ep, &after);
+	return err;
+}
+
+long kipc_adopt(struct kipc_file *file, u64 token)
+{
+	struct kipc_ep *ep = file->ep;
+	struct kipc_after after;
+	struct kipc_call *call;
+	long err = 0;
+
+	kipc_lock(ep, &after);
+	call = kipc_delivery_find(ep, token);
+	if (!call) {
+		err = ep->dead ? -EIDRM : -ENOENT;
+	} else if (call->msg.state != KIPC_MSG_DELIVERED) {
+		err = -ECANCELED;
+	} else {
+		kipc_call_untake(call);
+		kipc_call_take(call, file);
+	}
+	kipc_unlock(ep, &after);
+	return err;
+}
+
+int kipc_call_init(void)
+{
+	kipc_workqueue = alloc_workqueue("kipc", WQ_UNBOUND, 0);
+	return kipc_workqueue ? 0 : -ENOMEM;
+}
+
+void kipc_call_exit(void)
+{
+	destroy_workqueue(kipc_workqueue);
+}

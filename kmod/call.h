@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * DOC: calls
+ *
+ * A call is a message that wants exactly one reply. Until it is delivered it is
+ * a message like any other. Then it is in its endpoint's deliveries under a
+ * delivery token, made new at each delivery, and in the list of the file through
+ * which it was taken. Who took it is remembered: when that process exits, or the
+ * file goes, the call breaks.
+ *
+ * A call normally lives as long as the system call that makes it. It *outlives*
+ * it when started by ASYNC, or when a signal or a fault came after its delivery
+ * began: then it is in its file's table under a caller token, holds its
+ * endpoint, its file and an account, and is charged to that, until collected,
+ * cancelled or closed.
+ *
+ * The transitions are those of docs/architecture.md; all under ep->lock.
+ */
+#ifndef _KIPC_CALL_H
+#define _KIPC_CALL_H
+
+#include <linux/hrtimer.h>
+#include <linux/workqueue.h>
+#include <linux/kipc.h>
+
+#include "message.h"
+#include "queue.h"
+
+struct kipc_account;
+struct kipc_file;
+
+/**
+ * struct kipc_reply - a reply in kernel memory
+ * @creds: who answered
+ * @time: when, host monotonic
+ * @type: the replier's
+ * @status: 0, or positive errno
+ * @truncated: @size is less than what was sent
+ * @size: bytes in @data
+ * @full_size: bytes that were sent
+ * @data: the payload
+ */
+struct kipc_reply {
+	struct kipc_creds creds;
+	ktime_t time;
+	u64 type;
+	int status;
+	bool truncated;
+	size_t size;
+	size_t full_size;
+	u8 data[];
+};
+
+/**
+ * struct kipc_taker - identity of a process, for comparing only
+ * @tgid: the process
+ * @files: its table of files: a thread may have one of its own
+ * @start: when it started, so that no later process is taken for it
+ */
+struct kipc_taker {
+	const struct pid *tgid;
+	const void *files;
+	u64 start;
+};
+
+/**
+ * struct kipc_call - a message that wants a reply
+ * @msg: the message; its lock and rules
+ * @ep: where it was sent; held by a call that outlives its system call
+ * @cookie: the caller's; constant
+ * @room: largest reply the caller can take; constant
+ * @idempotent: may be delivered again; constant
+ * @truncate: a larger reply is cut; constant
+ * @async: started by ASYNC; constant
+ * @broken: an earlier receiver died with it (ep->lock)
+ * @delivery: in ep->deliveries while delivered (ep->lock)
+ * @linger: in ep->delivered or ep->lingering (ep->lock)
+ * @token: delivery token (ep->lock)
+ * @taker: file it was taken through (ep->lock)
+ * @taken_by: process that took it (ep->lock)
+ * @reply: what was answered; with @done the caller's
+ * @file: file of the caller once it outlives its system call, held
+ * @account: who is charged then, held
+ * @caller_token: its token then
+ * @file_node: in file->calls (file->lock)
+ * @finished: in file->finished (file->lock)
+ * @busy: a task waits for it or collects it (file->lock)
+ * @listed: in file->calls (file->lock)
+ * @ended: it is done, or about to be (file->lock)
+ * @timer: ends an ASYNC call at its deadline
+ * @timed: @timer was started
+ * @expire: what @timer has done where ep->lock may be taken
+ */
+struct kipc_call {
+	struct kipc_msg msg;
+	struct kipc_ep *ep;
+	u64 cookie;
+	u64 room;
+	bool idempotent;
+	bool truncate;
+	bool async;
+	bool broken;
+	struct rb_node delivery;
+	struct list_head linger;
+	u64 token;
+	struct kipc_file *taker;
+	struct kipc_taker taken_by;
+	struct kipc_reply *reply;
+
+	struct kipc_file *file;
+	struct kipc_account *account;
+	u64 caller_token;
+	struct rb_node file_node;
+	struct list_head finished;
+	bool busy;
+	bool listed;
+	bool ended;
+	struct hrtimer timer;
+	bool timed;
+	struct work_struct expire;
+};
+
+static inline struct kipc_call *to_call(struct kipc_msg *msg)
+{
+	return container_of(msg, struct kipc_call, msg);
+}
+
+/* What the call still holds, at its end */
+void kipc_call_destroy(struct kipc_call *call);
+
+/* Under ep->lock: */
+/* A claimed call becomes a delivery to the calling process, under call->token */
+void kipc_call_deliver(struct kipc_ep *ep, struct kipc_call *call, struct kipc_file *file);
+/* A delivered call was given up: remember it for its server */
+void kipc_call_linger(struct kipc_ep *ep, struct kipc_call *call, struct kipc_after *after);
+/* An outliving call is about to be done: tell its file */
+void kipc_call_finished(struct kipc_call *call, struct kipc_after *after);
+/* The server of a delivery has gone */
+void kipc_call_break(struct kipc_ep *ep, struct kipc_call *call, struct kipc_after *after);
+
+/* A file ends: its calls are cancelled, its deliveries break */
+void kipc_calls_cancel(struct kipc_file *file);
+void kipc_calls_break(struct kipc_file *file);
+/* The calling process, whose table of files is @files, exits: what it took breaks */
+void kipc_calls_exit(struct kipc_file *file, const void *files);
+
+long kipc_rpc(struct kipc_file *file, struct kipc_ep *ep, struct kipc_op_rpc *op,
+	      struct kipc_op_rpc __user *uop);
+long kipc_reply(struct kipc_file *file, u64 token, int status, u64 type,
+		const struct kipc_payload *payload);
+long kipc_cancel(struct kipc_file *file, struct kipc_op_token *op);
+long kipc_wanted(struct kipc_file *file, u64 token);
+long kipc_adopt(struct kipc_file *file, u64 token);
+
+int kipc_call_init(void);
+void kipc_call_exit(void);
+
+#endif /* _KIPC_CALL_H */

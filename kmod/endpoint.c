@@ -1,0 +1,966 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* See endpoint.h. */
+#include <linux/anon_inodes.h>
+#include <linux/capability.h>
+#include <linux/cred.h>
+#include <linux/file.h>
+#include <linux/module.h>
+#include <linux/poll.h>
+#include <linux/random.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/user_namespace.h>
+
+#include "endpoint.h"
+#include "file.h"
+#include "ns.h"
+#include "queue.h"
+#include "trace.h"
+
+static struct kmem_cache *kipc_ep_cache;
+static struct kmem_cache *kipc_share_cache;
+
+/* Permission */
+
+static unsigned int kipc_ep_granted(const struct kipc_ep *ep)
+{
+	kuid_t uid = current_euid();
+	unsigned int granted;
+
+	if (uid_eq(uid, ep->uid) || uid_eq(uid, ep->cuid))
+		granted = (ep->mode >> 6 & 7) | KIPC_MAY_CONTROL;
+	else if (in_group_p(ep->gid) || in_group_p(ep->cgid))
+		granted = ep->mode >> 3 & 7;
+	else
+		granted = ep->mode & 7;
+	granted &= KIPC_MAY_SEND | KIPC_MAY_RECV | KIPC_MAY_CONTROL;
+	return granted ? granted | KIPC_MAY_SEE : 0;
+}
+
+int kipc_ep_permission(const struct kipc_ep *ep, unsigned int want)
+{
+	unsigned int missing;
+
+	lockdep_assert_held(&ep->lock);
+	missing = want & ~kipc_ep_granted(ep);
+	if (!missing || ns_capable(ep->ns->user_ns, CAP_IPC_OWNER))
+		return 0;
+	return missing & KIPC_MAY_CONTROL ? -EPERM : -EACCES;
+}
+
+bool kipc_ep_visible(struct kipc_ep *ep)
+{
+	bool visible;
+
+	spin_lock(&ep->lock);
+	visible = !ep->dead && (kipc_ep_granted(ep) ||
+				ns_capable_noaudit(ep->ns->user_ns, CAP_IPC_OWNER));
+	spin_unlock(&ep->lock);
+	return visible;
+}
+
+/* Shares */
+
+static struct kipc_share *kipc_share_find(struct kipc_ep *ep, kuid_t uid, struct kipc_share *fresh)
+{
+	struct rb_node **link = &ep->shares.rb_node, *parent = NULL;
+
+	while (*link) {
+		struct kipc_share *share = rb_entry(*link, struct kipc_share, node);
+
+		if (uid_eq(share->uid, uid))
+			return share;
+		parent = *link;
+		link = uid_lt(share->uid, uid) ? &parent->rb_right : &parent->rb_left;
+	}
+	if (fresh) {
+		rb_link_node(&fresh->node, parent, link);
+		rb_insert_color(&fresh->node, &ep->shares);
+	}
+	return fresh;
+}
+
+static struct kipc_share *kipc_share_of(struct kipc_ep *ep, struct kipc_file *file,
+					struct kipc_share *fresh)
+{
+	if (file->share && uid_eq(file->share->uid, current_euid()))
+		return file->share;
+	return kipc_share_find(ep, current_euid(), fresh);
+}
+
+int kipc_lock_share(struct kipc_ep *ep, struct kipc_file *file, struct kipc_after *after,
+		    struct kipc_share **share)
+	__acquires(&ep->lock)
+{
+	struct kipc_share *found, *fresh = NULL;
+
+	kipc_lock(ep, after);
+	found = ep->dead ? NULL : kipc_share_of(ep, file, NULL);
+	if (!found && !ep->dead) {
+		kipc_unlock(ep, after);
+		fresh = kmem_cache_zalloc(kipc_share_cache, GFP_KERNEL);
+		if (fresh)
+			fresh->uid = current_euid();
+		kipc_lock(ep, after);
+		found = ep->dead ? NULL : kipc_share_of(ep, file, fresh);
+	}
+	if (fresh && found != fresh)
+		hlist_add_head(&fresh->free_node, &after->shares);
+	*share = found;
+	if (!found)
+		return ep->dead ? -EIDRM : -ENOMEM;
+	found->refs++;
+	return 0;
+}
+
+void kipc_share_put(struct kipc_ep *ep, struct kipc_share *share, struct kipc_after *after)
+{
+	lockdep_assert_held(&ep->lock);
+	if (!share || --share->refs)
+		return;
+	WARN_ON_ONCE(share->msgs || share->bytes || share->waiters || share->handles);
+	rb_erase(&share->node, &ep->shares);
+	hlist_add_head(&share->free_node, &after->shares);
+}
+
+static int kipc_share_count(const struct kipc_ep *ep, const struct kipc_share *share, u32 max,
+			    u32 all, u32 mine)
+{
+	if (all >= max)
+		return -ENOSPC;
+	if (!mine || kipc_share_owner(ep, share))
+		return 0;
+	return kipc_share_allows(max, all - mine, mine + 1) ? 0 : -EDQUOT;
+}
+
+int kipc_share_wait(struct kipc_ep *ep, struct kipc_share *share)
+{
+	int err;
+
+	lockdep_assert_held(&ep->lock);
+	err = kipc_share_count(ep, share, READ_ONCE(kipc_waiters_max), ep->waiters,
+			       share->waiters);
+	if (err)
+		return err;
+	ep->waiters++;
+	share->waiters++;
+	return 0;
+}
+
+void kipc_share_unwait(struct kipc_ep *ep, struct kipc_share *share)
+{
+	lockdep_assert_held(&ep->lock);
+	ep->waiters--;
+	share->waiters--;
+}
+
+/* Life */
+
+static void kipc_ep_free_rcu(struct rcu_head *rcu)
+{
+	kmem_cache_free(kipc_ep_cache, container_of(rcu, struct kipc_ep, rcu));
+}
+
+void kipc_ep_put(struct kipc_ep *ep)
+{
+	if (!refcount_dec_and_test(&ep->ref))
+		return;
+	WARN_ON_ONCE(ep->msgs || ep->bytes || ep->calls || ep->waiters || ep->handles ||
+		     ep->nr_waiting || !RB_EMPTY_ROOT(&ep->shares) ||
+		     !RB_EMPTY_ROOT(&ep->deliveries));
+	if (ep->account) {
+		kipc_account_uncharge(ep->account, KIPC_CHARGE_CAPACITY, ep->charged);
+		kipc_account_uncharge(ep->account, KIPC_CHARGE_ENDPOINTS, 1);
+		kipc_account_put(ep->account);
+	}
+	kipc_ns_put(ep->ns);
+	call_rcu(&ep->rcu, kipc_ep_free_rcu);
+}
+
+static u64 kipc_attr_cost(const struct kipc_attr *attr)
+{
+	return attr->max_bytes + (u64)attr->max_msgs * KIPC_MSG_COST;
+}
+
+/* Defaults filled in, checked against the limits: -EINVAL, -EMSGSIZE */
+static int kipc_attr_check(struct kipc_attr *attr)
+{
+	u32 msg_max = READ_ONCE(kipc_msg_max);
+
+	if (memchr_inv(attr->reserved, 0, sizeof(attr->reserved)))
+		return -EINVAL;
+	if (!attr->max_size)
+		attr->max_size = min(KIPC_DEFAULT_MAX_SIZE, msg_max);
+	if (!attr->max_msgs)
+		attr->max_msgs = KIPC_DEFAULT_MAX_MSGS;
+	if (!attr->max_bytes)
+		attr->max_bytes = (u64)attr->max_size * KIPC_DEFAULT_MSGS_BYTES;
+	if (attr->max_bytes < attr->max_size)
+		return -EINVAL;
+	if (attr->max_size > msg_max || attr->max_bytes > S64_MAX / 2)
+		return -EMSGSIZE;
+	if (kipc_attr_cost(attr) > READ_ONCE(kipc_capacity_max) && !capable(CAP_SYS_RESOURCE))
+		return -EMSGSIZE;
+	return 0;
+}
+
+static struct kipc_ep *kipc_ep_alloc(struct kipc_ns *ns)
+{
+	struct kipc_ep *ep = kmem_cache_zalloc(kipc_ep_cache, GFP_KERNEL);
+
+	if (!ep)
+		return NULL;
+	refcount_set(&ep->ref, 1);
+	ep->ns = kipc_ns_get(ns);
+	spin_lock_init(&ep->lock);
+	ep->uid = current_euid();
+	ep->gid = current_egid();
+	ep->cuid = ep->uid;
+	ep->cgid = ep->gid;
+	ep->arrivals = 1;
+	/* Tokens of different endpoints shall not look alike */
+	ep->next_token = get_random_u64();
+	ep->full_from = U64_MAX;
+	ep->stalled = RB_ROOT_CACHED;
+	INIT_LIST_HEAD(&ep->waiting_list);
+	INIT_LIST_HEAD(&ep->claims);
+	INIT_LIST_HEAD(&ep->delivered);
+	INIT_LIST_HEAD(&ep->lingering);
+	INIT_LIST_HEAD(&ep->files);
+	init_waitqueue_head(&ep->read_wait);
+	init_waitqueue_head(&ep->write_wait);
+	init_waitqueue_head(&ep->peek_wait);
+	return ep;
+}
+
+static int kipc_ep_charge(struct kipc_ep *ep, const struct kipc_attr *attr)
+{
+	struct kipc_account *account = kipc_account_current();
+	int err;
+
+	if (IS_ERR(account))
+		return PTR_ERR(account);
+	err = kipc_account_charge(account, KIPC_CHARGE_ENDPOINTS, 1);
+	if (err)
+		goto put;
+	err = kipc_account_charge(account, KIPC_CHARGE_CAPACITY, kipc_attr_cost(attr));
+	if (err)
+		goto uncharge;
+	ep->account = account;
+	ep->charged = kipc_attr_cost(attr);
+	return 0;
+
+uncharge:
+	kipc_account_uncharge(account, KIPC_CHARGE_ENDPOINTS, 1);
+put:
+	kipc_account_put(account);
+	return err;
+}
+
+static u32 kipc_ep_flags(const struct kipc_op_open *op)
+{
+	u32 flags = 0;
+
+	if (op->flags & KIPC_OPEN_PERSIST)
+		flags |= KIPC_ENDPOINT_PERSIST;
+	if (op->flags & KIPC_OPEN_KEEP_BY_ANY)
+		flags |= KIPC_ENDPOINT_KEEP_BY_ANY;
+	if (op->flags & KIPC_OPEN_RENDEZVOUS)
+		flags |= KIPC_ENDPOINT_RENDEZVOUS;
+	if (op->flags & KIPC_OPEN_ONEWAY)
+		flags |= KIPC_ENDPOINT_ONEWAY;
+	return flags;
+}
+
+/* A new endpoint, charged, known to nobody; or ERR_PTR() */
+static struct kipc_ep *kipc_ep_new(struct kipc_ns *ns, const struct kipc_op_open *op)
+{
+	struct kipc_attr attr = op->attr;
+	struct kipc_ep *ep;
+	int err = kipc_attr_check(&attr);
+
+	if (err)
+		return ERR_PTR(err);
+	ep = kipc_ep_alloc(ns);
+	if (!ep)
+		return ERR_PTR(-ENOMEM);
+	ep->flags = kipc_ep_flags(op);
+	ep->mode = op->mode;
+	ep->max_size = attr.max_size;
+	ep->max_msgs = attr.max_msgs;
+	ep->max_bytes = attr.max_bytes;
+	err = kipc_ep_charge(ep, &attr);
+	if (err) {
+		kipc_ep_put(ep);
+		return ERR_PTR(err);
+	}
+	return ep;
+}
+
+bool kipc_ep_kill(struct kipc_ep *ep, struct kipc_after *after)
+{
+	lockdep_assert_held(&ep->lock);
+	if (ep->dead)
+		return false;
+	ep->dead = true;
+	trace_kipc_remove(ep);
+	after->readable |= EPOLLHUP | EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
+	after->writable |= EPOLLHUP | EPOLLOUT | EPOLLWRNORM;
+	after->peekers = true;
+	return true;
+}
+
+void kipc_ep_bury(struct kipc_ep *ep)
+{
+	struct kipc_after after;
+	bool more;
+
+	mutex_lock(&ep->ns->mutex);
+	kipc_ns_withdraw(ep->ns, ep);
+	mutex_unlock(&ep->ns->mutex);
+	do {
+		kipc_lock(ep, &after);
+		more = kipc_drain(ep, &after);
+		kipc_unlock(ep, &after);
+		cond_resched();
+	} while (more);
+	/* Not by the last reference: handles do not keep the module by it */
+	if (ep->flags & KIPC_ENDPOINT_PERSIST)
+		module_put(THIS_MODULE);
+	kipc_ep_put(ep);	/* the reference of being alive */
+}
+
+int kipc_ep_remove(struct kipc_ep *ep, bool check)
+{
+	struct kipc_after after;
+	int err = 0;
+
+	kipc_lock(ep, &after);
+	if (ep->dead)
+		err = -EIDRM;
+	else if (check)
+		err = kipc_ep_permission(ep, KIPC_MAY_CONTROL);
+	if (!err)
+		kipc_ep_kill(ep, &after);
+	kipc_unlock(ep, &after);
+	if (!err)
+		kipc_ep_bury(ep);
+	return err;
+}
+
+/* Handles */
+
+int kipc_ep_join(struct kipc_ep *ep, struct kipc_file *file)
+{
+	int err;
+
+	lockdep_assert_held(&ep->lock);
+	err = kipc_share_count(ep, file->share, READ_ONCE(kipc_handles_max), ep->handles,
+			       file->share->handles);
+	if (err)
+		return err;
+	ep->handles++;
+	file->share->handles++;
+	if (file->rights & KIPC_RIGHT_RECV) {
+		ep->receivers++;
+		list_add_tail(&file->ep_link, &ep->files);
+	}
+	return 0;
+}
+
+bool kipc_ep_leave(struct kipc_ep *ep, struct kipc_file *file, struct kipc_after *after)
+{
+	bool kept;
+
+	lockdep_assert_held(&ep->lock);
+	ep->handles--;
+	file->share->handles--;
+	kipc_share_put(ep, file->share, after);
+	file->share = NULL;
+	if (file->rights & KIPC_RIGHT_RECV) {
+		list_del_init(&file->ep_link);
+		if (!--ep->receivers)
+			after->writable |= EPOLLRDHUP;
+	}
+	kept = ep->flags & KIPC_ENDPOINT_PERSIST || ep->receivers ||
+	       (ep->flags & KIPC_ENDPOINT_KEEP_BY_ANY && ep->handles);
+	return !kept && kipc_ep_kill(ep, after);
+}
+
+/* Opening */
+
+#define KIPC_OPEN_FLAGS (KIPC_OPEN_CREATE | KIPC_OPEN_EXCL | KIPC_OPEN_PERSIST |		\
+			 KIPC_OPEN_KEEP_BY_ANY | KIPC_OPEN_RENDEZVOUS | KIPC_OPEN_ONEWAY |	\
+			 KIPC_OPEN_FILES | KIPC_OPEN_NONBLOCK | KIPC_OPEN_ANY_OWNER |		\
+			 KIPC_OPEN_EXPECT_UID | KIPC_OPEN_WAIT | KIPC_OPEN_REALTIME |		\
+			 KIPC_OPEN_NORESTART)
+
+#define KIPC_RIGHTS (KIPC_RIGHT_SEND | KIPC_RIGHT_RECV | KIPC_RIGHT_CONTROL)
+
+static int kipc_open_check(const struct kipc_op_open *op)
+{
+	u32 keep = KIPC_OPEN_PERSIST | KIPC_OPEN_KEEP_BY_ANY;
+
+	if (op->flags & ~KIPC_OPEN_FLAGS || op->rights & ~KIPC_RIGHTS || !op->rights ||
+	    op->mode & ~0777U || op->created ||
+	    memchr_inv(op->reserved, 0, sizeof(op->reserved)) ||
+	    memchr_inv(op->attr.reserved, 0, sizeof(op->attr.reserved)))
+		return -EINVAL;
+	if (op->flags & KIPC_OPEN_FILES)
+		return -EOPNOTSUPP;
+	if (op->flags & KIPC_OPEN_EXCL && !(op->flags & KIPC_OPEN_CREATE))
+		return -EINVAL;
+	/* Who creates does not wait */
+	if (op->flags & KIPC_OPEN_WAIT && op->flags & KIPC_OPEN_CREATE)
+		return -EINVAL;
+	if (op->flags & KIPC_OPEN_ANY_OWNER && op->flags & KIPC_OPEN_EXPECT_UID)
+		return -EINVAL;
+	if (!!op->key + !!op->name_len + !!op->id > 1 || (op->name && !op->name_len))
+		return -EINVAL;
+	if (op->id && op->flags & (KIPC_OPEN_CREATE | KIPC_OPEN_WAIT))
+		return -EINVAL;
+	if (!op->key && !op->name_len && !op->id && !(op->flags & KIPC_OPEN_CREATE))
+		return -EINVAL;
+	if (op->flags & KIPC_OPEN_CREATE && !(op->flags & keep) &&
+	    !(op->rights & KIPC_RIGHT_RECV))
+		return -EINVAL;
+	return 0;
+}
+
+/* Somebody may have taken the key or name while its server was away */
+static int kipc_open_impostor(const struct kipc_ep *ep, const struct kipc_op_open *op)
+{
+	kuid_t root = make_kuid(ep->ns->user_ns, 0), expect;
+
+	if (op->flags & KIPC_OPEN_ANY_OWNER)
+		return 0;
+	if (op->flags & KIPC_OPEN_EXPECT_UID) {
+		expect = make_kuid(current_user_ns(), op->expect_uid);
+		return uid_valid(expect) && uid_eq(ep->cuid, expect) ? 0 : -EPERM;
+	}
+	if (uid_eq(ep->cuid, current_euid()) || uid_eq(ep->cuid, GLOBAL_ROOT_UID) ||
+	    (uid_valid(root) && uid_eq(ep->cuid, root)))
+		return 0;
+	return -EPERM;
+}
+
+static unsigned int kipc_rights_want(u32 rights)
+{
+	return (rights & KIPC_RIGHT_SEND ? KIPC_MAY_SEND : 0) |
+	       (rights & KIPC_RIGHT_RECV ? KIPC_MAY_RECV : 0) |
+	       (rights & KIPC_RIGHT_CONTROL ? KIPC_MAY_CONTROL : 0);
+}
+
+/*
+ * Make @file a handle on @ep. @file takes its own reference. -EIDRM if @ep died.
+ */
+static int kipc_open_join(struct kipc_ep *ep, struct kipc_file *file,
+			  const struct kipc_op_open *op, bool created)
+{
+	struct kipc_share *share;
+	struct kipc_after after;
+	int err;
+
+	err = kipc_lock_share(ep, file, &after, &share);
+	if (!err && !created)
+		err = kipc_open_impostor(ep, op) ?:
+		      kipc_ep_permission(ep, kipc_rights_want(op->rights));
+	if (!err) {
+		file->share = share;
+		file->rights = op->rights;
+		err = kipc_ep_join(ep, file);
+	}
+	if (err) {
+		file->share = NULL;
+		file->rights = 0;
+		kipc_share_put(ep, share, &after);
+	} else {
+		file->ep = kipc_ep_get(ep);
+		file->server = task_tgid(current);
+	}
+	kipc_unlock(ep, &after);
+	return err;
+}
+
+/* Under ns->mutex: a new endpoint under @address (may be none) that @file is a handle on */
+static int kipc_open_create(struct kipc_ns *ns, const struct kipc_op_open *op,
+			    const struct kipc_address *address, struct kipc_file *file)
+{
+	struct kipc_binding *binding = NULL;
+	struct kipc_ep *ep;
+	int err;
+
+	if (kipc_address_reserved(address) && !ns_capable(ns->user_ns, CAP_IPC_OWNER))
+		return -EPERM;
+	ep = kipc_ep_new(ns, op);
+	if (IS_ERR(ep))
+		return PTR_ERR(ep);
+	err = kipc_ns_reserve(ns, ep);
+	if (!err)
+		err = kipc_open_join(ep, file, op, true);
+	if (!err && address->len)
+		err = kipc_ns_bind(ns, ep, address, &binding);
+	if (err)
+		goto fail;
+
+	/* Nothing fails any more */
+	if (op->flags & KIPC_OPEN_PERSIST)
+		__module_get(THIS_MODULE);
+	if (address->is_key)
+		rcu_assign_pointer(ep->key, binding);
+	else
+		rcu_assign_pointer(ep->name, binding);
+	kipc_ns_publish(ns, ep);
+	if (address->len)
+		kipc_ns_announce(ns, address);
+	return 0;
+
+fail:
+	kipc_ns_withdraw(ns, ep);
+	if (file->ep) {
+		struct kipc_after after;
+
+		kipc_lock(ep, &after);
+		ep->dead = true;	/* never lived: nothing to bury */
+		kipc_ep_leave(ep, file, &after);
+		kipc_unlock(ep, &after);
+		file->ep = NULL;
+		kipc_ep_put(ep);
+	}
+	kipc_ep_put(ep);
+	return err;
+}
+
+/* Under ns->mutex: one try to find or create */
+static int kipc_open_once(struct kipc_ns *ns, struct kipc_op_open *op,
+			  const struct kipc_address *address, struct kipc_file *file)
+{
+	struct kipc_ep *ep = NULL;
+	int err;
+
+	if (ns->dead)
+		return -EIDRM;
+	if (op->id)
+		ep = kipc_ns_find_id(ns, op->id);
+	else if (address->len)
+		ep = kipc_ns_find(ns, address);
+	if (ep) {
+		err = -EEXIST;
+		if (!(op->flags & KIPC_OPEN_EXCL) || READ_ONCE(ep->dead))
+			err = kipc_open_join(ep, file, op, false);
+		if (err == -EIDRM)	/* died; whoever killed it was not here yet */
+			kipc_ns_withdraw(ns, ep);
+		kipc_ep_put(ep);
+		if (err != -EIDRM)
+			return err;
+	}
+	if (op->id)
+		return -EIDRM;
+	if (!(op->flags & KIPC_OPEN_CREATE))
+		return -ENOENT;
+	err = kipc_open_create(ns, op, address, file);
+	if (!err)
+		op->created = 1;
+	return err;
+}
+
+static int kipc_open_file(struct kipc_ns *ns, struct kipc_op_open *op, struct kipc_file *file)
+{
+	struct kipc_deadline deadline;
+	struct kipc_address address;
+	int err;
+
+	address.len = 0;
+	address.is_key = 0;
+	if (op->key)
+		err = kipc_address_key(&address, op->key);
+	else
+		err = op->name_len ? kipc_address_name(&address, op->name, op->name_len) : 0;
+	if (err)
+		return err;
+	kipc_deadline_init(&deadline, op->deadline, op->flags & KIPC_OPEN_REALTIME,
+			   op->flags & KIPC_OPEN_NONBLOCK, op->flags & KIPC_OPEN_NORESTART);
+	mutex_lock(&ns->mutex);
+	for (;;) {
+		err = kipc_open_once(ns, op, &address, file);
+		if (err != -ENOENT || !(op->flags & KIPC_OPEN_WAIT))
+			break;
+		err = kipc_ns_wait(ns, &address, &deadline);
+		if (err)
+			break;
+	}
+	mutex_unlock(&ns->mutex);
+	kipc_deadline_end(&deadline);
+	return err;
+}
+
+long kipc_ep_open(struct kipc_ns *ns, struct kipc_op_open *op, void __user *uop)
+{
+	struct kipc_file *file;
+	struct file *filp;
+	int fd, err;
+
+	err = kipc_open_check(op);
+	if (err)
+		return err;
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0)
+		return fd;
+	file = kipc_file_new(kipc_ns_get(ns));
+	if (IS_ERR(file)) {
+		err = PTR_ERR(file);
+		goto put_fd;
+	}
+	filp = anon_inode_getfile("[kipc]", &kipc_handle_fops, file,
+				  O_RDWR | (op->flags & KIPC_OPEN_NONBLOCK ? O_NONBLOCK : 0));
+	if (IS_ERR(filp)) {
+		err = PTR_ERR(filp);
+		kipc_file_put(file);
+		goto put_fd;
+	}
+	file->filp = filp;
+	err = kipc_open_file(ns, op, file);
+	if (!err) {
+		op->id = file->ep->id;
+		if (copy_to_user(uop, op, sizeof(*op)))
+			err = -EFAULT;
+	}
+	if (err)
+		goto put_file;
+	fd_install(fd, filp);
+	return fd;
+
+put_file:
+	/* Its release undoes everything: a new endpoint ends with its only handle */
+	if (err == -EFAULT && op->created && op->flags & KIPC_OPEN_PERSIST && file->ep)
+		kipc_ep_remove(file->ep, false);
+	fput(filp);
+put_fd:
+	put_unused_fd(fd);
+	return err;
+}
+
+/* Inspecting and changing */
+
+static void kipc_stat_address(struct kipc_ep *ep, struct kipc_endpoint *info)
+{
+	const struct kipc_binding *binding;
+
+	rcu_read_lock();
+	binding = rcu_dereference(ep->key);
+	if (binding)
+		memcpy(&info->key, binding->address.bytes, sizeof(info->key));
+	binding = rcu_dereference(ep->name);
+	if (binding)
+		memcpy(info->name, binding->address.bytes, binding->address.len);
+	rcu_read_unlock();
+}
+
+void kipc_ep_stat(struct kipc_ep *ep, struct kipc_endpoint *info)
+{
+	struct user_namespace *ns = current_user_ns();
+
+	memset(info, 0, sizeof(*info));
+	kipc_stat_address(ep, info);
+	info->id = ep->id;
+	info->flags = ep->flags;
+	info->cuid = from_kuid(ns, ep->cuid);
+	info->cgid = from_kgid(ns, ep->cgid);
+	spin_lock(&ep->lock);
+	info->uid = from_kuid(ns, ep->uid);
+	info->gid = from_kgid(ns, ep->gid);
+	info->mode = ep->mode;
+	info->receivers = ep->receivers;
+	info->attr.max_size = ep->max_size;
+	info->attr.max_msgs = ep->max_msgs;
+	info->attr.max_bytes = ep->max_bytes;
+	info->msgs = ep->msgs;
+	info->bytes = ep->bytes;
+	info->calls = ep->calls;
+	info->refused = ep->refused;
+	info->handles = ep->handles;
+	info->waiters = ep->waiters;
+	spin_unlock(&ep->lock);
+}
+
+/*
+ * Sleepers that may be concerned look again: receivers one by one, in the order
+ * they came and keeping their place; senders are woken where they stand. Each
+ * batch works off those who were there when it all began.
+ */
+void kipc_ep_kick(struct kipc_ep *ep)
+{
+	struct kipc_after after;
+	unsigned int i, left;
+	u64 place = 0;
+	struct kipc_msg *msg = NULL;
+
+	spin_lock(&ep->lock);
+	left = ep->nr_waiting;
+	spin_unlock(&ep->lock);
+	do {
+		kipc_lock(ep, &after);
+		for (i = 0; i < KIPC_BATCH && left; i++, left--) {
+			struct kipc_receiver *receiver;
+
+			receiver = list_first_entry_or_null(&ep->waiting_list,
+							    struct kipc_receiver, ep_link);
+			if (!receiver) {
+				left = 0;
+				break;
+			}
+			kipc_receiver_fail(ep, receiver, -EAGAIN, &after);
+		}
+		after.peekers = true;
+		kipc_unlock(ep, &after);
+		cond_resched();
+	} while (left);
+	do {
+		kipc_lock(ep, &after);
+		for (i = 0; i < KIPC_BATCH; i++) {
+			msg = kipc_queue_next(ep, false, place);
+			if (!msg)
+				break;
+			place = kipc_msg_place(msg);
+			if (msg->waiter)
+				kipc_after_wake(&after, msg->waiter);
+		}
+		kipc_unlock(ep, &after);
+		cond_resched();
+	} while (msg);
+}
+
+/**
+ * struct kipc_change - a SET on its way
+ * @what: KIPC_SET_*
+ * @mode: new mode
+ * @uid: new owner
+ * @gid: new group
+ * @attr: new capacity
+ * @account: who pays for it
+ * @key: new key
+ * @name: new name
+ * @key_binding: @key once it is published
+ * @name_binding: @name once it is published
+ */
+struct kipc_change {
+	u32 what;
+	u32 mode;
+	kuid_t uid;
+	kgid_t gid;
+	struct kipc_attr attr;
+	struct kipc_account *account;
+	struct kipc_address key;
+	struct kipc_address name;
+	struct kipc_binding *key_binding;
+	struct kipc_binding *name_binding;
+};
+
+#define KIPC_SET_ALL (KIPC_SET_MODE | KIPC_SET_UID | KIPC_SET_GID | KIPC_SET_CAPACITY |	\
+		      KIPC_SET_KEY | KIPC_SET_NAME)
+
+/* What can be known without the endpoint */
+static int kipc_set_parse(struct kipc_change *change, const struct kipc_op_stat *op)
+{
+	const struct kipc_endpoint *info = &op->info;
+	size_t len;
+
+	change->what = op->what;
+	if (!change->what || change->what & ~KIPC_SET_ALL)
+		return -EINVAL;
+	change->mode = info->mode;
+	if (change->what & KIPC_SET_MODE && change->mode & ~0777U)
+		return -EINVAL;
+	change->uid = make_kuid(current_user_ns(), info->uid);
+	if (change->what & KIPC_SET_UID && !uid_valid(change->uid))
+		return -EINVAL;
+	change->gid = make_kgid(current_user_ns(), info->gid);
+	if (change->what & KIPC_SET_GID && !gid_valid(change->gid))
+		return -EINVAL;
+	change->attr = info->attr;
+	if (change->what & KIPC_SET_KEY && info->key)
+		kipc_address_key(&change->key, info->key);
+	if (change->what & KIPC_SET_NAME) {
+		len = strnlen(info->name, sizeof(info->name));
+		if (len > KIPC_NAME_MAX)
+			return -ENAMETOOLONG;
+		memcpy(change->name.bytes, info->name, len);
+		change->name.len = len;
+	}
+	return 0;
+}
+
+static int kipc_set_permission(struct kipc_ep *ep, const struct kipc_change *change, bool check)
+{
+	bool reserved = kipc_address_reserved(&change->key) ||
+			kipc_address_reserved(&change->name);
+	bool away;
+	int err = 0;
+
+	spin_lock(&ep->lock);
+	if (ep->dead)
+		err = -EIDRM;
+	else if (check)
+		err = kipc_ep_permission(ep, KIPC_MAY_CONTROL);
+	away = change->what & KIPC_SET_UID && !uid_eq(change->uid, ep->uid) &&
+	       !uid_eq(change->uid, current_euid());
+	spin_unlock(&ep->lock);
+	if (!err && (away || reserved) && !ns_capable(ep->ns->user_ns, CAP_IPC_OWNER))
+		err = -EPERM;
+	return err;
+}
+
+static bool kipc_set_same(struct kipc_ep *ep, struct kipc_binding __rcu *slot,
+			  const struct kipc_address *address)
+{
+	const struct kipc_binding *binding;
+
+	binding = rcu_dereference_protected(slot, lockdep_is_held(&ep->ns->mutex));
+	return binding && !memcmp(&binding->address, address, sizeof(*address));
+}
+
+/* Everything that may fail */
+static int kipc_set_prepare(struct kipc_ep *ep, struct kipc_change *change)
+{
+	struct kipc_account *account;
+	int err;
+
+	if (change->what & KIPC_SET_CAPACITY) {
+		err = kipc_attr_check(&change->attr);
+		if (err)
+			return err;
+		account = kipc_account_current();
+		if (IS_ERR(account))
+			return PTR_ERR(account);
+		/* The old charge may be the same user's: give it back first */
+		kipc_account_uncharge(ep->account, KIPC_CHARGE_CAPACITY, ep->charged);
+		err = kipc_account_charge(account, KIPC_CHARGE_CAPACITY,
+					  kipc_attr_cost(&change->attr));
+		if (err) {
+			kipc_account_force(ep->account, KIPC_CHARGE_CAPACITY, ep->charged);
+			kipc_account_put(account);
+			return err;
+		}
+		change->account = account;
+	}
+	/* What it is called already needs no change */
+	if (kipc_set_same(ep, ep->key, &change->key))
+		change->what &= ~KIPC_SET_KEY;
+	if (kipc_set_same(ep, ep->name, &change->name))
+		change->what &= ~KIPC_SET_NAME;
+	if (change->what & KIPC_SET_KEY && change->key.len) {
+		err = kipc_ns_bind(ep->ns, ep, &change->key, &change->key_binding);
+		if (err)
+			return err;
+	}
+	if (change->what & KIPC_SET_NAME && change->name.len) {
+		err = kipc_ns_bind(ep->ns, ep, &change->name, &change->name_binding);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static void kipc_set_undo(struct kipc_ep *ep, struct kipc_change *change)
+{
+	kipc_ns_unbind(ep->ns, change->key_binding);
+	if (change->account) {
+		kipc_account_uncharge(change->account, KIPC_CHARGE_CAPACITY,
+				      kipc_attr_cost(&change->attr));
+		kipc_account_force(ep->account, KIPC_CHARGE_CAPACITY, ep->charged);
+		kipc_account_put(change->account);
+	}
+}
+
+static void kipc_set_binding(struct kipc_ep *ep, struct kipc_binding __rcu **slot,
+			     struct kipc_binding *binding)
+{
+	struct kipc_binding *old;
+
+	old = rcu_replace_pointer(*slot, binding, lockdep_is_held(&ep->ns->mutex));
+	kipc_ns_unbind(ep->ns, old);
+	if (binding)
+		kipc_ns_announce(ep->ns, &binding->address);
+}
+
+static void kipc_set_commit(struct kipc_ep *ep, struct kipc_change *change)
+{
+	struct kipc_after after;
+
+	if (change->what & KIPC_SET_KEY)
+		kipc_set_binding(ep, &ep->key, change->key_binding);
+	if (change->what & KIPC_SET_NAME)
+		kipc_set_binding(ep, &ep->name, change->name_binding);
+	if (change->account) {
+		/* The count of endpoints stays with who made it */
+		kipc_account_force(change->account, KIPC_CHARGE_ENDPOINTS, 1);
+		kipc_account_uncharge(ep->account, KIPC_CHARGE_ENDPOINTS, 1);
+		kipc_account_put(ep->account);
+		ep->account = change->account;
+		ep->charged = kipc_attr_cost(&change->attr);
+	}
+	kipc_lock(ep, &after);
+	if (change->what & KIPC_SET_MODE)
+		ep->mode = change->mode;
+	if (change->what & KIPC_SET_UID)
+		ep->uid = change->uid;
+	if (change->what & KIPC_SET_GID)
+		ep->gid = change->gid;
+	if (change->what & KIPC_SET_CAPACITY) {
+		WRITE_ONCE(ep->max_size, change->attr.max_size);
+		ep->max_msgs = change->attr.max_msgs;
+		ep->max_bytes = change->attr.max_bytes;
+		if (kipc_polled(&ep->write_wait))
+			after.writable |= EPOLLOUT | EPOLLWRNORM;
+	}
+	/* A new owner is bound by no share; a new capacity may have room */
+	after.room = true;
+	kipc_unlock(ep, &after);
+	kipc_ep_kick(ep);
+}
+
+int kipc_ep_set(struct kipc_ep *ep, const struct kipc_op_stat *op, bool check)
+{
+	struct kipc_change *change = kzalloc(sizeof(*change), GFP_KERNEL_ACCOUNT);
+	int err;
+
+	if (!change)
+		return -ENOMEM;
+	err = kipc_set_parse(change, op);
+	if (err)
+		goto free;
+	mutex_lock(&ep->ns->mutex);
+	err = kipc_set_permission(ep, change, check);
+	if (!err) {
+		err = kipc_set_prepare(ep, change);
+		if (err)
+			kipc_set_undo(ep, change);
+		else
+			kipc_set_commit(ep, change);
+	}
+	mutex_unlock(&ep->ns->mutex);
+free:
+	kfree(change);
+	return err;
+}
+
+int kipc_endpoint_init(void)
+{
+	kipc_ep_cache = KMEM_CACHE(kipc_ep, SLAB_ACCOUNT | SLAB_HWCACHE_ALIGN);
+	if (!kipc_ep_cache)
+		return -ENOMEM;
+	kipc_share_cache = KMEM_CACHE(kipc_share, SLAB_ACCOUNT);
+	if (!kipc_share_cache) {
+		kmem_cache_destroy(kipc_ep_cache);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void kipc_endpoint_exit(void)
+{
+	rcu_barrier();
+	kmem_cache_destroy(kipc_share_cache);
+	kmem_cache_destroy(kipc_ep_cache);
+}

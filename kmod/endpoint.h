@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * DOC: endpoints
+ *
+ * An endpoint is a message queue with an owner, an immutable creator, a mode
+ * and a capacity. References: one of its id while it is alive, one of each
+ * handle, one of each operation under way, one of each call that outlives its
+ * system call.
+ *
+ * It dies once: whoever sets @dead under the lock must call kipc_ep_bury(),
+ * which takes it out of the namespace and ends, in batches, everything that
+ * waits there. From @dead on nothing enters: every critical section looks at it
+ * first.
+ *
+ * What its queue does is in queue.h; calls are in call.h.
+ */
+#ifndef _KIPC_ENDPOINT_H
+#define _KIPC_ENDPOINT_H
+
+#include <linux/list.h>
+#include <linux/rbtree.h>
+#include <linux/refcount.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <linux/kipc.h>
+
+#include "after.h"
+#include "index.h"
+#include "message.h"
+#include "user.h"
+
+struct kipc_binding;
+struct kipc_file;
+struct kipc_ns;
+struct kipc_op_open;
+struct kipc_op_stat;
+
+/*
+ * How a receiver chooses. Those who wait for any type stand with those who wait
+ * for types up to U64_MAX: they match the same.
+ */
+enum kipc_select {
+	KIPC_SELECT_EQ,
+	KIPC_SELECT_LE,
+	KIPC_SELECT_NE,
+	KIPC_SELECT_WAITS,	/* indexes of waiting receivers */
+	KIPC_SELECT_ANY = KIPC_SELECT_WAITS
+};
+
+/* Queues and receivers come in two classes: what only a taker of calls may take */
+enum kipc_class {
+	KIPC_CLASS_ONEWAY,
+	KIPC_CLASS_CALL,
+	KIPC_CLASSES
+};
+
+/**
+ * struct kipc_queue - messages of one class, admitted or blocked
+ * @by_type: by type, then place
+ * @by_place: by place
+ */
+struct kipc_queue {
+	struct kipc_index by_type;
+	struct rb_root_cached by_place;
+};
+
+/**
+ * struct kipc_share - what one sending uid holds of an endpoint
+ * @node: in ep->shares
+ * @stalled: in ep->stalled while @blocked is not empty
+ * @free_node: on a kipc_after's list at its end
+ * @uid: whose
+ * @refs: messages, waiters and files that name it
+ * @msgs: messages charged
+ * @waiters: tasks waiting
+ * @handles: handles open
+ * @bytes: payload bytes charged
+ * @blocked: its blocked messages by place
+ *
+ * All under ep->lock.
+ */
+struct kipc_share {
+	struct rb_node node;
+	struct rb_node stalled;
+	struct hlist_node free_node;
+	kuid_t uid;
+	u32 refs;
+	u32 msgs;
+	u32 waiters;
+	u32 handles;
+	u64 bytes;
+	struct rb_root_cached blocked;
+};
+
+/**
+ * struct kipc_ep - an endpoint
+ * @ref: see above
+ * @rcu: for its end
+ * @ns: its namespace, held; constant
+ * @id: constant
+ * @flags: KIPC_ENDPOINT_*; constant
+ * @cuid: creator; constant
+ * @cgid: creator's group; constant
+ * @withdrawn: it is out of the namespace's tables (ns->mutex)
+ * @key: its binding by key, or NULL (ns->mutex for writing, RCU for reading)
+ * @name: its binding by name, or NULL (the same)
+ * @account: who pays for it (ns->mutex)
+ * @charged: the capacity @account pays for (ns->mutex)
+ * @lock: protects everything below
+ * @dead: it has ended
+ * @uid: owner
+ * @gid: owner's group
+ * @mode: permission bits
+ * @max_size: largest message
+ * @max_msgs: capacity in messages
+ * @max_bytes: capacity in bytes
+ * @msgs: messages charged
+ * @bytes: bytes charged
+ * @refused: sends refused, ever
+ * @calls: calls delivered and unanswered
+ * @handles: handles
+ * @receivers: handles that may receive
+ * @waiters: tasks waiting
+ * @arrivals: counter behind places
+ * @waits: counter behind places of receivers
+ * @next_token: next delivery token
+ * @full_from: place of the first blocked message that waits for room which
+ *	anybody could use, U64_MAX if none: nobody behind it may be admitted
+ * @queue: the messages
+ * @waiting: waiting receivers, by class they take and selector
+ * @waiting_list: the same receivers, in no order that matters
+ * @nr_waiting: how many of those
+ * @shares: shares by uid
+ * @stalled: shares with blocked messages, by the place of the first
+ * @claims: messages claimed, by msg->link
+ * @deliveries: delivered calls by token, answered by REPLY
+ * @delivered: those that wait for their reply
+ * @lingering: those kept only to say ECANCELED, oldest first
+ * @nr_lingering: how many of those
+ * @files: handles that may receive
+ * @read_wait: who polls for messages
+ * @write_wait: who polls for room
+ * @peek_wait: sleeping RECV with PEEK
+ */
+struct kipc_ep {
+	refcount_t ref;
+	struct rcu_head rcu;
+	struct kipc_ns *ns;
+	u32 id;
+	u32 flags;
+	kuid_t cuid;
+	kgid_t cgid;
+	bool withdrawn;
+	struct kipc_binding __rcu *key;
+	struct kipc_binding __rcu *name;
+	struct kipc_account *account;
+	u64 charged;
+
+	spinlock_t lock ____cacheline_aligned_in_smp;
+	bool dead;
+	kuid_t uid;
+	kgid_t gid;
+	u32 mode;
+	u32 max_size;
+	u32 max_msgs;
+	u64 max_bytes;
+	u32 msgs;
+	u64 bytes;
+	u64 refused;
+	u32 calls;
+	u32 handles;
+	u32 receivers;
+	u32 waiters;
+	u64 arrivals;
+	u64 waits;
+	u64 next_token;
+	u64 full_from;
+	struct kipc_queue queue[KIPC_CLASSES];
+	struct kipc_index waiting[KIPC_CLASSES][KIPC_SELECT_WAITS];
+	struct list_head waiting_list;
+	u32 nr_waiting;
+	struct rb_root shares;
+	struct rb_root_cached stalled;
+	struct list_head claims;
+	struct rb_root deliveries;
+	struct list_head delivered;
+	struct list_head lingering;
+	u32 nr_lingering;
+	struct list_head files;
+	wait_queue_head_t read_wait;
+	wait_queue_head_t write_wait;
+	wait_queue_head_t peek_wait;
+};
+
+static inline struct kipc_ep *kipc_ep_get(struct kipc_ep *ep)
+{
+	refcount_inc(&ep->ref);
+	return ep;
+}
+
+void kipc_ep_put(struct kipc_ep *ep);
+
+/* Tell those who sleep at @ep that permissions or capacity changed */
+void kipc_ep_kick(struct kipc_ep *ep);
+
+/* Rights, in the bits of a mode's last digit; CONTROL is ownership */
+#define KIPC_MAY_SEND		0002U
+#define KIPC_MAY_RECV		0004U
+#define KIPC_MAY_CONTROL	0010U
+#define KIPC_MAY_SEE		0020U	/* any of the others */
+
+/*
+ * May the calling process do all of @want? The one permission function; under
+ * ep->lock. 0, -EACCES (the mode forbids) or -EPERM (not the owner).
+ */
+int kipc_ep_permission(const struct kipc_ep *ep, unsigned int want);
+/* The same for listings: lets nobody know, audits nothing */
+bool kipc_ep_visible(struct kipc_ep *ep);
+
+/* Find or create; returns the descriptor */
+long kipc_ep_open(struct kipc_ns *ns, struct kipc_op_open *op, void __user *uop);
+void kipc_ep_stat(struct kipc_ep *ep, struct kipc_endpoint *info);
+int kipc_ep_set(struct kipc_ep *ep, const struct kipc_op_stat *op, bool check);
+/* Remove now; with @check as the caller may */
+int kipc_ep_remove(struct kipc_ep *ep, bool check);
+
+/* Handles come and go: under ep->lock by file.c. Join: -ENOSPC, -EDQUOT */
+int kipc_ep_join(struct kipc_ep *ep, struct kipc_file *file);
+/* True: the endpoint has died of it, and the caller must bury it */
+bool kipc_ep_leave(struct kipc_ep *ep, struct kipc_file *file, struct kipc_after *after);
+
+/* Mark dead, once: true if this call did it */
+bool kipc_ep_kill(struct kipc_ep *ep, struct kipc_after *after);
+void kipc_ep_bury(struct kipc_ep *ep);
+
+/*
+ * Take ep->lock, whatever is returned, and find the calling process's share, with
+ * a reference: put it, or hand it on, before the lock is dropped. NULL and -EIDRM
+ * (dead) or -ENOMEM.
+ */
+int kipc_lock_share(struct kipc_ep *ep, struct kipc_file *file, struct kipc_after *after,
+		    struct kipc_share **share) __acquires(&ep->lock);
+/* @share may be NULL */
+void kipc_share_put(struct kipc_ep *ep, struct kipc_share *share, struct kipc_after *after);
+/* Count a waiter: -ENOSPC, -EDQUOT */
+int kipc_share_wait(struct kipc_ep *ep, struct kipc_share *share);
+void kipc_share_unwait(struct kipc_ep *ep, struct kipc_share *share);
+
+/*
+ * One rule for everything that senders of several uids divide among them: beyond
+ * the first, one that is not the owner gets at most half of what the others
+ * leave free.
+ */
+static inline bool kipc_share_allows(u64 max, u64 used_by_others, u64 mine)
+{
+	return max > used_by_others && mine <= (max - used_by_others) / 2;
+}
+
+static inline bool kipc_share_owner(const struct kipc_ep *ep, const struct kipc_share *share)
+{
+	return uid_eq(share->uid, ep->uid);
+}
+
+int kipc_endpoint_init(void);
+void kipc_endpoint_exit(void);
+
+#endif /* _KIPC_ENDPOINT_H */

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* See file.h. */
+#include <linux/fdtable.h>
+#include <linux/module.h>
+#include <linux/poll.h>
+#include <linux/random.h>
+#include <linux/sched/signal.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+
+#include "call.h"
+#include "endpoint.h"
+#include "file.h"
+#include "ioctl.h"
+#include "ns.h"
+#include "queue.h"
+#include "user.h"
+
+static struct kmem_cache *kipc_file_cache;
+
+struct kipc_file *kipc_file_new(struct kipc_ns *ns)
+{
+	struct kipc_file *file = kmem_cache_zalloc(kipc_file_cache, GFP_KERNEL);
+	struct kipc_account *account = kipc_account_current();
+
+	if (!file || IS_ERR(account)) {
+		if (!IS_ERR(account))
+			kipc_account_put(account);
+		if (file)
+			kmem_cache_free(kipc_file_cache, file);
+		kipc_ns_put(ns);
+		return ERR_PTR(-ENOMEM);
+	}
+	refcount_set(&file->ref, 1);
+	file->ns = ns;
+	file->account = account;
+	INIT_LIST_HEAD(&file->ep_link);
+	INIT_LIST_HEAD(&file->taken);
+	INIT_LIST_HEAD(&file->receivers);
+	spin_lock_init(&file->lock);
+	INIT_LIST_HEAD(&file->finished);
+	/* Tokens of different files shall not look alike */
+	file->next_token = get_random_u64();
+	init_waitqueue_head(&file->call_wait);
+	init_waitqueue_head(&file->next_wait);
+	return file;
+}
+
+void kipc_file_put(struct kipc_file *file)
+{
+	if (!refcount_dec_and_test(&file->ref))
+		return;
+	WARN_ON_ONCE(file->nr_calls || file->nr_taken || file->share ||
+		     !list_empty(&file->receivers) || !list_empty(&file->finished));
+	if (file->ep)
+		kipc_ep_put(file->ep);
+	kipc_account_put(file->account);
+	kipc_ns_put(file->ns);
+	kmem_cache_free(kipc_file_cache, file);
+}
+
+/* The struct file has ended: no operation is under way, none will come */
+static int kipc_file_release(struct inode *inode, struct file *filp)
+{
+	struct kipc_file *file = filp->private_data;
+	struct kipc_ep *ep = file->ep;
+	struct kipc_after after;
+	bool died;
+
+	kipc_calls_cancel(file);
+	if (ep) {
+		kipc_calls_break(file);
+		kipc_lock(ep, &after);
+		died = kipc_ep_leave(ep, file, &after);
+		kipc_unlock(ep, &after);
+		if (died)
+			kipc_ep_bury(ep);
+	}
+	kipc_file_put(file);
+	return 0;
+}
+
+/* A descriptor was closed. If by the exit of its process, what that took breaks. */
+static int kipc_handle_flush(struct file *filp, fl_owner_t files)
+{
+	struct kipc_file *file = filp->private_data;
+
+	if (current->flags & PF_EXITING && file->rights & KIPC_RIGHT_RECV)
+		kipc_calls_exit(file, files);
+	return 0;
+}
+
+static __poll_t kipc_poll_calls(struct kipc_file *file, struct file *filp, poll_table *wait)
+{
+	__poll_t mask;
+
+	poll_wait(filp, &file->call_wait, wait);
+	spin_lock(&file->lock);
+	mask = list_empty(&file->finished) ? 0 : EPOLLPRI;
+	spin_unlock(&file->lock);
+	return mask;
+}
+
+static __poll_t kipc_device_poll(struct file *filp, poll_table *wait)
+{
+	return kipc_poll_calls(filp->private_data, filp, wait);
+}
+
+static __poll_t kipc_handle_poll(struct file *filp, poll_table *wait)
+{
+	struct kipc_file *file = filp->private_data;
+	__poll_t mask = kipc_poll_calls(file, filp, wait);
+	struct kipc_ep *ep = file->ep;
+
+	poll_wait(filp, &ep->read_wait, wait);
+	poll_wait(filp, &ep->write_wait, wait);
+	spin_lock(&ep->lock);
+	if (ep->dead) {
+		mask |= EPOLLHUP;
+	} else {
+		if (file->rights & KIPC_RIGHT_RECV && !file->shutdown &&
+		    kipc_queue_next(ep, false, 0))
+			mask |= EPOLLIN | EPOLLRDNORM;
+		if (file->rights & KIPC_RIGHT_SEND && kipc_writable(ep, file->share))
+			mask |= EPOLLOUT | EPOLLWRNORM;
+		if (!ep->receivers || file->shutdown)
+			mask |= EPOLLRDHUP;
+	}
+	spin_unlock(&ep->lock);
+	return mask;
+}
+
+static void kipc_handle_show_fdinfo(struct seq_file *seq, struct file *filp)
+{
+	struct kipc_file *file = filp->private_data;
+	u32 taken, calls;
+
+	spin_lock(&file->ep->lock);
+	taken = file->nr_taken;
+	spin_unlock(&file->ep->lock);
+	spin_lock(&file->lock);
+	calls = file->nr_calls;
+	spin_unlock(&file->lock);
+	seq_printf(seq, "kipc-endpoint:\t%u\n", file->ep->id);
+	seq_printf(seq, "kipc-rights:\t%#x\n", file->rights);
+	seq_printf(seq, "kipc-badge:\t%u\n", 0);
+	seq_printf(seq, "kipc-shutdown:\t%d\n", READ_ONCE(file->shutdown));
+	seq_printf(seq, "kipc-taken:\t%u\n", taken);
+	seq_printf(seq, "kipc-calls:\t%u\n", calls);
+}
+
+static int kipc_device_open(struct inode *inode, struct file *filp)
+{
+	struct kipc_file *file = kipc_file_new(kipc_ns_current());
+
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	file->filp = filp;
+	filp->private_data = file;
+	return stream_open(inode, filp);
+}
+
+/* Deadlock */
+
+static int kipc_same_file(const void *wanted, struct file *filp, unsigned int fd)
+{
+	return filp == wanted;
+}
+
+/* The file of the only RECV handle, if it is open once and concerns the caller; not held */
+static struct file *kipc_sole_server(struct kipc_ep *ep, const struct kipc_file *caller)
+{
+	struct kipc_file *server;
+	struct file *filp = NULL;
+
+	spin_lock(&ep->lock);
+	if (!ep->dead && !ep->nr_waiting && ep->receivers == 1) {
+		server = list_first_entry(&ep->files, struct kipc_file, ep_link);
+		if (file_count(server->filp) == 1 &&
+		    (server == caller || server->server == task_tgid(current)))
+			filp = server->filp;
+	}
+	spin_unlock(&ep->lock);
+	return filp;
+}
+
+bool kipc_file_deadlock(struct kipc_file *file, struct kipc_ep *ep)
+{
+	struct file *filp;
+
+	/* The usual cases cost no lock */
+	if (READ_ONCE(ep->nr_waiting) || READ_ONCE(ep->receivers) != 1 ||
+	    !thread_group_empty(current) || atomic_read(&current->files->count) != 1)
+		return false;
+	filp = kipc_sole_server(ep, file);
+	if (!filp)
+		return false;
+	return filp == file->filp || iterate_fd(current->files, 0, kipc_same_file, filp);
+}
+
+long kipc_file_shutdown(struct kipc_file *file)
+{
+	struct kipc_ep *ep = file->ep;
+	struct kipc_after after;
+	unsigned int i;
+	bool more;
+
+	do {
+		more = false;
+		kipc_lock(ep, &after);
+		file->shutdown = true;
+		after.peekers = true;
+		after.readable = EPOLLRDHUP;
+		for (i = 0; i < KIPC_BATCH && !list_empty(&file->receivers); i++) {
+			kipc_receiver_fail(ep, list_first_entry(&file->receivers,
+								struct kipc_receiver, file_link),
+					   -ESHUTDOWN, &after);
+			more = true;
+		}
+		kipc_unlock(ep, &after);
+		cond_resched();
+	} while (more);
+	return 0;
+}
+
+const struct file_operations kipc_handle_fops = {
+	.owner = THIS_MODULE,
+	.flush = kipc_handle_flush,
+	.release = kipc_file_release,
+	.poll = kipc_handle_poll,
+	.unlocked_ioctl = kipc_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.show_fdinfo = kipc_handle_show_fdinfo,
+};
+
+const struct file_operations kipc_device_fops = {
+	.owner = THIS_MODULE,
+	.open = kipc_device_open,
+	.release = kipc_file_release,
+	.poll = kipc_device_poll,
+	.unlocked_ioctl = kipc_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+};
+
+int kipc_file_init(void)
+{
+	kipc_file_cache = KMEM_CACHE(kipc_file, SLAB_ACCOUNT | SLAB_HWCACHE_ALIGN);
+	return kipc_file_cache ? 0 : -ENOMEM;
+}
+
+void kipc_file_exit(void)
+{
+	kmem_cache_destroy(kipc_file_cache);
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * DOC: files
+ *
+ * The state of one open file of kipc: a device file (a namespace) or a handle
+ * (an endpoint with rights that were checked when it was made). Held by the
+ * struct file, by each call that outlives its system call, and by each message
+ * delivered through it; the struct file's end (kipc_file_release) cancels the
+ * calls and breaks the deliveries, so what remains after it is only memory.
+ *
+ * Calls that outlive their system call are in @calls under their caller token;
+ * those started by ASYNC that finished are also in @finished. Both under @lock,
+ * which is taken inside an endpoint's lock.
+ *
+ * The poll heads that a handle offers are the endpoint's, which the handle
+ * holds, and @call_wait. Sleepers never share them.
+ */
+#ifndef _KIPC_FILE_H
+#define _KIPC_FILE_H
+
+#include <linux/fs.h>
+#include <linux/list.h>
+#include <linux/rbtree.h>
+#include <linux/refcount.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+
+struct kipc_account;
+struct kipc_call;
+struct kipc_ep;
+struct kipc_ns;
+struct kipc_share;
+
+/**
+ * struct kipc_file - an open file
+ * @ref: see above
+ * @ns: namespace, held; constant
+ * @ep: a handle's endpoint, held; NULL for a device file; constant
+ * @rights: a handle's KIPC_RIGHT_*; constant
+ * @share: a handle's share, the opener's; constant
+ * @account: the opener's account; constant
+ * @filp: the struct file, for comparing and counting while the handle is in
+ *	ep->files
+ * @server: process that received last through it, for comparing only (ep->lock)
+ * @shutdown: receives give ESHUTDOWN (ep->lock)
+ * @ep_link: in ep->files (ep->lock)
+ * @taken: calls delivered through it (ep->lock)
+ * @nr_taken: how many (ep->lock)
+ * @receivers: receives waiting on it (ep->lock)
+ * @lock: protects the rest
+ * @calls: calls by caller token
+ * @nr_calls: how many
+ * @next_token: next caller token
+ * @finished: ASYNC calls to collect, oldest first
+ * @call_wait: who polls for those
+ * @next_wait: who sleeps for those
+ */
+struct kipc_file {
+	refcount_t ref;
+	struct kipc_ns *ns;
+	struct kipc_ep *ep;
+	u32 rights;
+	struct kipc_share *share;
+	struct kipc_account *account;
+	struct file *filp;
+	const struct pid *server;
+	bool shutdown;
+	struct list_head ep_link;
+	struct list_head taken;
+	u32 nr_taken;
+	struct list_head receivers;
+
+	spinlock_t lock;		/* protects what follows; inside ep->lock */
+	struct rb_root calls;
+	u32 nr_calls;
+	u64 next_token;
+	struct list_head finished;
+	wait_queue_head_t call_wait;
+	wait_queue_head_t next_wait;
+};
+
+/* A new one without a struct file; takes over the reference to @ns; or ERR_PTR() */
+struct kipc_file *kipc_file_new(struct kipc_ns *ns);
+void kipc_file_put(struct kipc_file *file);
+
+static inline struct kipc_file *kipc_file_get(struct kipc_file *file)
+{
+	refcount_inc(&file->ref);
+	return file;
+}
+
+/*
+ * Would the calling thread wait for itself, because nobody else can receive from
+ * @ep? True only if that is certain: there is one RECV handle, open once, and the
+ * caller is a process of one thread that has it. Not under a lock.
+ */
+bool kipc_file_deadlock(struct kipc_file *file, struct kipc_ep *ep);
+
+long kipc_file_shutdown(struct kipc_file *file);
+
+extern const struct file_operations kipc_handle_fops;
+extern const struct file_operations kipc_device_fops;
+
+int kipc_file_init(void);
+void kipc_file_exit(void);
+
+#endif /* _KIPC_FILE_H */

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* See limits.h. */
+#include <linux/module.h>
+#include <linux/moduleparam.h>
+#include <linux/string.h>
+
+#include "limits.h"
+
+/* Bounded so that no sum or product of limits can wrap */
+#define KIPC_ENDPOINTS_CEILING	((1U << 20) - 1)	/* bits of an id's index */
+#define KIPC_MSG_CEILING	(256U << 20)
+
+static int kipc_endpoints_set(const char *val, const struct kernel_param *kp)
+{
+	return param_set_uint_minmax(val, kp, 1, KIPC_ENDPOINTS_CEILING);
+}
+
+static int kipc_msg_set(const char *val, const struct kernel_param *kp)
+{
+	return param_set_uint_minmax(val, kp, 1, KIPC_MSG_CEILING);
+}
+
+static int kipc_count_set(const char *val, const struct kernel_param *kp)
+{
+	return param_set_uint_minmax(val, kp, 1, INT_MAX);
+}
+
+static const struct kernel_param_ops kipc_endpoints_ops = {
+	.set = kipc_endpoints_set,
+	.get = param_get_uint,
+};
+
+static const struct kernel_param_ops kipc_msg_ops = {
+	.set = kipc_msg_set,
+	.get = param_get_uint,
+};
+
+static const struct kernel_param_ops kipc_count_ops = {
+	.set = kipc_count_set,
+	.get = param_get_uint,
+};
+
+unsigned int kipc_endpoints_max = 32768;
+module_param_cb(endpoints_max, &kipc_endpoints_ops, &kipc_endpoints_max, 0644);
+MODULE_PARM_DESC(endpoints_max, "endpoints in one namespace");
+
+unsigned int kipc_msg_max = 1U << 20;
+module_param_cb(msg_max, &kipc_msg_ops, &kipc_msg_max, 0644);
+MODULE_PARM_DESC(msg_max, "largest max_size of an endpoint, bytes");
+
+unsigned long kipc_capacity_max = 16UL << 20;
+module_param_named(capacity_max, kipc_capacity_max, ulong, 0644);
+MODULE_PARM_DESC(capacity_max, "largest capacity of one endpoint, bytes");
+
+unsigned int kipc_user_endpoints_max = 1024;
+module_param_cb(user_endpoints_max, &kipc_count_ops, &kipc_user_endpoints_max, 0644);
+MODULE_PARM_DESC(user_endpoints_max, "endpoints one user may own");
+
+unsigned long kipc_user_capacity_max = 64UL << 20;
+module_param_named(user_capacity_max, kipc_user_capacity_max, ulong, 0644);
+MODULE_PARM_DESC(user_capacity_max, "capacity one user may own in all, bytes");
+
+unsigned int kipc_user_calls_max = 1024;
+module_param_cb(user_calls_max, &kipc_count_ops, &kipc_user_calls_max, 0644);
+MODULE_PARM_DESC(user_calls_max, "asynchronous calls one user may have outstanding");
+
+unsigned long kipc_user_reply_room_max = 16UL << 20;
+module_param_named(user_reply_room_max, kipc_user_reply_room_max, ulong, 0644);
+MODULE_PARM_DESC(user_reply_room_max, "reply room of one user's asynchronous calls, bytes");
+
+unsigned int kipc_handles_max = 4096;
+module_param_cb(handles_max, &kipc_count_ops, &kipc_handles_max, 0644);
+MODULE_PARM_DESC(handles_max, "handles open on one endpoint");
+
+unsigned int kipc_waiters_max = 4096;
+module_param_cb(waiters_max, &kipc_count_ops, &kipc_waiters_max, 0644);
+MODULE_PARM_DESC(waiters_max, "tasks waiting at one endpoint");
+
+void kipc_limits_get(struct kipc_limits *limits)
+{
+	memset(limits, 0, sizeof(*limits));
+	limits->abi = KIPC_ABI_VERSION;
+	limits->msg_max = READ_ONCE(kipc_msg_max);
+	limits->endpoints_max = READ_ONCE(kipc_endpoints_max);
+	limits->user_endpoints_max = READ_ONCE(kipc_user_endpoints_max);
+	limits->capacity_max = READ_ONCE(kipc_capacity_max);
+	limits->user_capacity_max = READ_ONCE(kipc_user_capacity_max);
+	limits->user_reply_room_max = READ_ONCE(kipc_user_reply_room_max);
+	limits->user_calls_max = READ_ONCE(kipc_user_calls_max);
+	limits->handles_max = READ_ONCE(kipc_handles_max);
+	limits->waiters_max = READ_ONCE(kipc_waiters_max);
+	limits->default_max_size = min(KIPC_DEFAULT_MAX_SIZE, limits->msg_max);
+	limits->default_max_msgs = KIPC_DEFAULT_MAX_MSGS;
+}

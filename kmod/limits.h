@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * DOC: limits
+ *
+ * The module's parameters: the bounds on what users can make the kernel hold.
+ * All are visible and changeable in /sys/module/kipc/parameters. A lowered
+ * limit refuses what is new and takes nothing away. Read each once per
+ * operation, with READ_ONCE().
+ */
+#ifndef _KIPC_LIMITS_H
+#define _KIPC_LIMITS_H
+
+#include <linux/types.h>
+#include <linux/kipc.h>
+
+extern unsigned int kipc_endpoints_max;
+extern unsigned int kipc_msg_max;
+extern unsigned long kipc_capacity_max;
+extern unsigned int kipc_user_endpoints_max;
+extern unsigned long kipc_user_capacity_max;
+extern unsigned int kipc_user_calls_max;
+extern unsigned long kipc_user_reply_room_max;
+extern unsigned int kipc_handles_max;
+extern unsigned int kipc_waiters_max;
+
+#define KIPC_DEFAULT_MAX_SIZE	8192U
+#define KIPC_DEFAULT_MAX_MSGS	256U
+#define KIPC_DEFAULT_MSGS_BYTES	32U	/* max_bytes / max_size */
+
+/* What one queued message costs on top of its payload, for capacity */
+#define KIPC_MSG_COST		256U
+
+/* Most steps of work done in one hold of a lock */
+#define KIPC_BATCH		16U
+
+/* Deliveries kept only to say ECANCELED to their server, per endpoint */
+#define KIPC_LINGER_MAX		1024U
+
+/* How often an IDEMPOTENT call may be delivered again */
+#define KIPC_REDELIVER_MAX	3U
+
+void kipc_limits_get(struct kipc_limits *limits);
+
+#endif /* _KIPC_LIMITS_H */

@@ -1,0 +1,722 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* See queue.h. */
+#include <linux/poll.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+
+#include "call.h"
+#include "file.h"
+#include "queue.h"
+#include "trace.h"
+
+#define by_place_msg(p) rb_entry_safe(p, struct kipc_msg, by_place)
+#define blocked_msg(p) rb_entry_safe(p, struct kipc_msg, blocked)
+#define stalled_share(p) rb_entry_safe(p, struct kipc_share, stalled)
+
+/*
+ * A place orders by priority, higher first, then by arrival. 49 bits of arrivals
+ * last 17 years at a million messages a second. Never 0.
+ */
+static u64 kipc_place(u32 prio, u64 arrival)
+{
+	return (u64)(KIPC_PRIO_MAX - prio) << 49 | arrival;
+}
+
+static struct kipc_queue *kipc_queue_of(struct kipc_ep *ep, const struct kipc_msg *msg)
+{
+	return &ep->queue[msg->call ? KIPC_CLASS_CALL : KIPC_CLASS_ONEWAY];
+}
+
+/* The one that is first by place; either may be NULL */
+static struct kipc_msg *kipc_first(struct kipc_msg *a, struct kipc_msg *b)
+{
+	if (!a || !b)
+		return a ?: b;
+	return kipc_msg_place(a) < kipc_msg_place(b) ? a : b;
+}
+
+/* The same by type, then place */
+static struct kipc_msg *kipc_lowest(struct kipc_msg *a, struct kipc_msg *b)
+{
+	if (a && b && kipc_msg_type(a) != kipc_msg_type(b))
+		return kipc_msg_type(a) < kipc_msg_type(b) ? a : b;
+	return kipc_first(a, b);
+}
+
+static struct kipc_msg *node_msg(struct kipc_node *node)
+{
+	return node ? container_of(node, struct kipc_msg, node) : NULL;
+}
+
+/* Trees by place: of a queue, of a share's blocked messages, of stalled shares */
+
+static bool kipc_by_place_less(struct rb_node *a, const struct rb_node *b)
+{
+	return kipc_msg_place(by_place_msg(a)) <
+	       kipc_msg_place(rb_entry(b, struct kipc_msg, by_place));
+}
+
+static bool kipc_blocked_less(struct rb_node *a, const struct rb_node *b)
+{
+	return kipc_msg_place(blocked_msg(a)) <
+	       kipc_msg_place(rb_entry(b, struct kipc_msg, blocked));
+}
+
+static u64 kipc_stalled_place(const struct kipc_share *share)
+{
+	return kipc_msg_place(blocked_msg(rb_first_cached(&share->blocked)));
+}
+
+static bool kipc_stalled_less(struct rb_node *a, const struct rb_node *b)
+{
+	return kipc_stalled_place(stalled_share(a)) <
+	       kipc_stalled_place(rb_entry(b, struct kipc_share, stalled));
+}
+
+static struct kipc_msg *kipc_behind(struct kipc_queue *queue, u64 place)
+{
+	struct rb_node *rb = queue->by_place.rb_root.rb_node;
+	struct kipc_msg *found = NULL;
+
+	if (!place)
+		return by_place_msg(rb_first_cached(&queue->by_place));
+	while (rb) {
+		if (kipc_msg_place(by_place_msg(rb)) <= place) {
+			rb = rb->rb_right;
+		} else {
+			found = by_place_msg(rb);
+			rb = rb->rb_left;
+		}
+	}
+	return found;
+}
+
+struct kipc_msg *kipc_queue_next(struct kipc_ep *ep, bool nocalls, u64 place)
+{
+	struct kipc_msg *msg = kipc_behind(&ep->queue[KIPC_CLASS_ONEWAY], place);
+
+	if (!nocalls)
+		msg = kipc_first(msg, kipc_behind(&ep->queue[KIPC_CLASS_CALL], place));
+	return msg;
+}
+
+/* Selecting */
+
+static struct kipc_msg *kipc_select_in(struct kipc_queue *queue,
+				       const struct kipc_receiver *receiver)
+{
+	struct kipc_node *node = NULL;
+
+	switch (receiver->select) {
+	case KIPC_SELECT_ANY:
+		return kipc_behind(queue, 0);
+	case KIPC_SELECT_EQ:
+		node = kipc_index_best_of(&queue->by_type, receiver->type);
+		break;
+	case KIPC_SELECT_LE:
+		node = kipc_index_seek(&queue->by_type, 0, 0);
+		if (node && node->key > receiver->type)
+			node = NULL;
+		break;
+	case KIPC_SELECT_NE:
+		node = kipc_index_best_except(&queue->by_type, receiver->type);
+		break;
+	}
+	return node_msg(node);
+}
+
+struct kipc_msg *kipc_select(struct kipc_ep *ep, const struct kipc_receiver *receiver)
+{
+	struct kipc_msg *msg = kipc_select_in(&ep->queue[KIPC_CLASS_ONEWAY], receiver), *call;
+
+	lockdep_assert_held(&ep->lock);
+	if (receiver->nocalls)
+		return msg;
+	call = kipc_select_in(&ep->queue[KIPC_CLASS_CALL], receiver);
+	if (receiver->select == KIPC_SELECT_LE)
+		return kipc_lowest(msg, call);
+	return kipc_first(msg, call);
+}
+
+static struct kipc_msg *kipc_seek_in(struct kipc_queue *queue, u64 type, u64 place, u64 last_type)
+{
+	struct kipc_node *node = kipc_index_seek(&queue->by_type, type, place + 1);
+
+	return node && node->key <= last_type ? node_msg(node) : NULL;
+}
+
+struct kipc_msg *kipc_select_after(struct kipc_ep *ep, const struct kipc_receiver *receiver,
+				   u64 type, u64 *place, bool *more)
+{
+	u64 from = receiver->select == KIPC_SELECT_LE ? type : receiver->type;
+	struct kipc_msg *msg, *call = NULL;
+	unsigned int i;
+
+	lockdep_assert_held(&ep->lock);
+	*more = false;
+	switch (receiver->select) {
+	case KIPC_SELECT_ANY:
+		return kipc_queue_next(ep, receiver->nocalls, *place);
+	case KIPC_SELECT_EQ:
+	case KIPC_SELECT_LE:
+		msg = kipc_seek_in(&ep->queue[KIPC_CLASS_ONEWAY], from, *place, receiver->type);
+		if (!receiver->nocalls)
+			call = kipc_seek_in(&ep->queue[KIPC_CLASS_CALL], from, *place,
+					    receiver->type);
+		return kipc_lowest(msg, call);
+	case KIPC_SELECT_NE:
+		for (i = 0; i < KIPC_BATCH; i++) {
+			msg = kipc_queue_next(ep, receiver->nocalls, *place);
+			if (!msg || kipc_msg_type(msg) != receiver->type)
+				return msg;
+			*place = kipc_msg_place(msg);
+		}
+		*more = true;
+		break;
+	}
+	return NULL;
+}
+
+static struct kipc_node *kipc_earlier(struct kipc_node *a, struct kipc_node *b)
+{
+	if (!a || !b)
+		return a ?: b;
+	return a->place < b->place ? a : b;
+}
+
+/* The receiver that waits longest among those that @msg suits, or NULL */
+static struct kipc_receiver *kipc_match(struct kipc_ep *ep, const struct kipc_msg *msg)
+{
+	enum kipc_class class = msg->call ? KIPC_CLASS_CALL : KIPC_CLASS_ONEWAY;
+	u64 type = kipc_msg_type(msg);
+	struct kipc_node *node = NULL;
+
+	if (!ep->nr_waiting)
+		return NULL;
+	for (; class < KIPC_CLASSES; class++) {
+		struct kipc_index *waiting = ep->waiting[class];
+
+		node = kipc_earlier(node, kipc_index_best_from(&waiting[KIPC_SELECT_LE], type));
+		node = kipc_earlier(node, kipc_index_best_of(&waiting[KIPC_SELECT_EQ], type));
+		node = kipc_earlier(node, kipc_index_best_except(&waiting[KIPC_SELECT_NE], type));
+	}
+	return node ? container_of(node, struct kipc_receiver, node) : NULL;
+}
+
+/* Capacity */
+
+static bool kipc_fits(const struct kipc_ep *ep, u64 size)
+{
+	return ep->msgs < ep->max_msgs && ep->bytes <= ep->max_bytes &&
+	       size <= ep->max_bytes - ep->bytes;
+}
+
+static bool kipc_share_fits(const struct kipc_ep *ep, const struct kipc_share *share, u64 size)
+{
+	if (!share->msgs || kipc_share_owner(ep, share))
+		return true;
+	return kipc_share_allows(ep->max_msgs, ep->msgs - share->msgs, share->msgs + 1) &&
+	       kipc_share_allows(ep->max_bytes, ep->bytes - share->bytes, share->bytes + size);
+}
+
+/* Would a message be admitted? Nobody gets past who waits already. */
+static bool kipc_admissible(const struct kipc_ep *ep, const struct kipc_share *share, u64 place,
+			    u64 size)
+{
+	const struct kipc_msg *ahead = blocked_msg(rb_first_cached(&share->blocked));
+
+	if (!kipc_fits(ep, size) || !kipc_share_fits(ep, share, size))
+		return false;
+	/* At a rendezvous those who wait, wait for receivers: they take nobody's room */
+	if (ep->flags & KIPC_ENDPOINT_RENDEZVOUS)
+		return true;
+	return place <= ep->full_from && (!ahead || place < kipc_msg_place(ahead));
+}
+
+bool kipc_writable(struct kipc_ep *ep, struct kipc_share *share)
+{
+	lockdep_assert_held(&ep->lock);
+	if (ep->flags & KIPC_ENDPOINT_RENDEZVOUS && !ep->nr_waiting)
+		return false;
+	return kipc_admissible(ep, share, kipc_place(0, ep->arrivals), ep->max_size);
+}
+
+static void kipc_charge(struct kipc_ep *ep, struct kipc_msg *msg)
+{
+	ep->msgs++;
+	ep->bytes += msg->size;
+	msg->share->msgs++;
+	msg->share->bytes += msg->size;
+	msg->charged = true;
+	msg->admitted = true;
+}
+
+static void kipc_uncharge(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after)
+{
+	if (!msg->charged)
+		return;
+	ep->msgs--;
+	ep->bytes -= msg->size;
+	msg->share->msgs--;
+	msg->share->bytes -= msg->size;
+	msg->charged = false;
+	after->room = true;
+	if (kipc_polled(&ep->write_wait))
+		after->writable |= EPOLLOUT | EPOLLWRNORM;
+}
+
+void kipc_settle(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after)
+{
+	lockdep_assert_held(&ep->lock);
+	kipc_uncharge(ep, msg, after);
+	if (msg->waiting) {
+		msg->waiting = false;
+		kipc_share_unwait(ep, msg->share);
+	}
+	kipc_share_put(ep, msg->share, after);
+	msg->share = NULL;
+}
+
+/* In and out of the queue */
+
+static void kipc_block(struct kipc_ep *ep, struct kipc_msg *msg)
+{
+	struct kipc_share *share = msg->share;
+
+	if (!RB_EMPTY_ROOT(&share->blocked.rb_root))
+		rb_erase_cached(&share->stalled, &ep->stalled);
+	rb_add_cached(&msg->blocked, &share->blocked, kipc_blocked_less);
+	rb_add_cached(&share->stalled, &ep->stalled, kipc_stalled_less);
+	if (!(ep->flags & KIPC_ENDPOINT_RENDEZVOUS) && !kipc_fits(ep, msg->size))
+		ep->full_from = min(ep->full_from, kipc_msg_place(msg));
+	trace_kipc_block(ep, msg);
+}
+
+static void kipc_unblock(struct kipc_ep *ep, struct kipc_msg *msg)
+{
+	struct kipc_share *share = msg->share;
+
+	rb_erase_cached(&share->stalled, &ep->stalled);
+	rb_erase_cached(&msg->blocked, &share->blocked);
+	if (!RB_EMPTY_ROOT(&share->blocked.rb_root))
+		rb_add_cached(&share->stalled, &ep->stalled, kipc_stalled_less);
+}
+
+static void kipc_enqueue(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after)
+{
+	struct kipc_queue *queue = kipc_queue_of(ep, msg);
+
+	kipc_index_insert(&queue->by_type, &msg->node);
+	rb_add_cached(&msg->by_place, &queue->by_place, kipc_by_place_less);
+	msg->state = msg->charged ? KIPC_MSG_QUEUED : KIPC_MSG_BLOCKED;
+	if (!msg->charged)
+		kipc_block(ep, msg);
+	if (kipc_polled(&ep->read_wait))
+		after->readable |= EPOLLIN | EPOLLRDNORM;
+	after->peekers |= kipc_polled(&ep->peek_wait);
+}
+
+static void kipc_dequeue(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after)
+{
+	struct kipc_queue *queue = kipc_queue_of(ep, msg);
+
+	kipc_index_erase(&queue->by_type, &msg->node);
+	rb_erase_cached(&msg->by_place, &queue->by_place);
+	if (msg->state == KIPC_MSG_BLOCKED) {
+		kipc_unblock(ep, msg);
+		after->room = true;	/* others may have stood behind it */
+	}
+}
+
+/* A delivery token is made with the claim, so that it can be copied out before the commit */
+static void kipc_begin_claim(struct kipc_ep *ep, struct kipc_msg *msg)
+{
+	msg->state = KIPC_MSG_CLAIMED;
+	list_add_tail(&msg->link, &ep->claims);
+	if (msg->call) {
+		if (!ep->next_token)
+			ep->next_token++;
+		to_call(msg)->token = ep->next_token++;
+	}
+	trace_kipc_claim(ep, msg);
+}
+
+void kipc_claim(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after)
+{
+	lockdep_assert_held(&ep->lock);
+	kipc_dequeue(ep, msg, after);
+	kipc_begin_claim(ep, msg);
+}
+
+static void kipc_hand_over(struct kipc_ep *ep, struct kipc_msg *msg,
+			   struct kipc_receiver *receiver, struct kipc_after *after)
+{
+	kipc_begin_claim(ep, msg);
+	kipc_receiver_remove(ep, receiver, after);
+	kipc_after_wake(after, receiver->task);
+	/* The last access to the receiver, see kipc_take(); pairs with its acquire */
+	smp_store_release(&receiver->msg, msg);
+}
+
+/* Into the queue, unless somebody waits for just this */
+static void kipc_offer(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after)
+{
+	struct kipc_receiver *receiver = kipc_match(ep, msg);
+
+	if (receiver)
+		kipc_hand_over(ep, msg, receiver, after);
+	else
+		kipc_enqueue(ep, msg, after);
+}
+
+int kipc_post(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_share *share, bool nowait,
+	      struct kipc_after *after)
+{
+	u64 place = kipc_place(msg->prio, ep->arrivals);
+	bool fits, wait;
+	int err;
+
+	lockdep_assert_held(&ep->lock);
+	fits = kipc_admissible(ep, share, place, msg->size);
+	if (ep->flags & KIPC_ENDPOINT_RENDEZVOUS)
+		fits = fits && kipc_match(ep, msg);
+	wait = !nowait && (!fits || msg->call || msg->sync);
+	err = !fits && nowait ? -EAGAIN : 0;
+	if (!err && wait)
+		err = kipc_share_wait(ep, share);
+	if (err) {
+		ep->refused++;
+		return err;
+	}
+
+	/* Nothing fails any more */
+	ep->arrivals++;
+	msg->node.place = place;
+	msg->share = share;
+	if (wait) {
+		msg->waiting = true;
+		msg->waiter = current;
+		refcount_inc(&msg->ref);
+	}
+	if (fits)
+		kipc_charge(ep, msg);
+	trace_kipc_send(ep, msg);
+	if (msg->call)
+		trace_kipc_call(ep, msg);
+	kipc_offer(ep, msg, after);
+	return 0;
+}
+
+void kipc_requeue(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after)
+{
+	lockdep_assert_held(&ep->lock);
+	/* It was admitted once: it may exceed the capacity rather than lose its place */
+	kipc_charge(ep, msg);
+	kipc_offer(ep, msg, after);
+}
+
+static struct kipc_share *kipc_stalled_from(struct kipc_ep *ep, u64 place)
+{
+	struct rb_node *rb = ep->stalled.rb_root.rb_node;
+	struct kipc_share *found = NULL;
+
+	while (rb) {
+		if (kipc_stalled_place(stalled_share(rb)) < place) {
+			rb = rb->rb_right;
+		} else {
+			found = stalled_share(rb);
+			rb = rb->rb_left;
+		}
+	}
+	return found;
+}
+
+/*
+ * One pass goes through the shares in the order of their first blocked message.
+ * One that has its share is passed over; one that waits for room which anybody
+ * could use ends the pass, and full_from remembers it. Between two batches
+ * full_from is where the pass stands, so that nobody gets past it.
+ */
+bool kipc_admit(struct kipc_ep *ep, u64 *place, struct kipc_after *after)
+{
+	unsigned int i;
+
+	lockdep_assert_held(&ep->lock);
+	if (ep->dead || ep->flags & KIPC_ENDPOINT_RENDEZVOUS)
+		return false;
+	if (*place && ep->full_from < *place)
+		return false;	/* somebody else has found the end */
+	ep->full_from = U64_MAX;
+	for (i = 0; i < KIPC_BATCH; i++) {
+		struct kipc_share *share = kipc_stalled_from(ep, *place);
+		struct kipc_msg *msg;
+
+		if (!share)
+			return false;
+		msg = blocked_msg(rb_first_cached(&share->blocked));
+		*place = kipc_msg_place(msg);
+		if (!kipc_fits(ep, msg->size)) {
+			ep->full_from = *place;
+			return false;
+		}
+		++*place;
+		if (!kipc_share_fits(ep, share, msg->size))
+			continue;
+		kipc_unblock(ep, msg);
+		kipc_charge(ep, msg);
+		msg->state = KIPC_MSG_QUEUED;
+		if (!msg->call && !msg->sync)
+			kipc_done(ep, msg, 0, after);
+	}
+	ep->full_from = *place;
+	return true;
+}
+
+/* Outcomes */
+
+void kipc_done(struct kipc_ep *ep, struct kipc_msg *msg, int error, struct kipc_after *after)
+{
+	struct task_struct *waiter = msg->waiter;
+
+	lockdep_assert_held(&ep->lock);
+	if (msg->done)
+		return;
+	msg->error = error;
+	msg->waiter = NULL;
+	if (msg->waiting) {
+		msg->waiting = false;
+		kipc_share_unwait(ep, msg->share);
+	}
+	if (msg->call)
+		kipc_call_finished(to_call(msg), after);
+	if (waiter)
+		kipc_after_wake(after, waiter);
+	/* KIPC_DONE_BARRIER, see message.h */
+	smp_store_release(&msg->done, true);
+}
+
+/* The receiving side is finished with a message that is not in the queue */
+static void kipc_drop(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after)
+{
+	trace_kipc_drop(ep, msg);
+	kipc_settle(ep, msg, after);
+	kipc_after_put(after, msg);
+}
+
+void kipc_giveup(struct kipc_ep *ep, struct kipc_msg *msg, int error, struct kipc_after *after)
+{
+	lockdep_assert_held(&ep->lock);
+	switch (msg->state) {
+	case KIPC_MSG_BLOCKED:
+	case KIPC_MSG_QUEUED:
+		kipc_dequeue(ep, msg, after);
+		msg->state = KIPC_MSG_CANCELLED;
+		kipc_done(ep, msg, error, after);
+		kipc_drop(ep, msg, after);
+		break;
+	case KIPC_MSG_CLAIMED:
+		if (msg->abort)
+			break;
+		msg->abort = true;
+		list_del_init(&msg->link);
+		kipc_done(ep, msg, error, after);
+		break;
+	case KIPC_MSG_DELIVERED:
+		if (!msg->call)
+			break;
+		msg->state = KIPC_MSG_CANCELLED;
+		kipc_done(ep, msg, error, after);
+		kipc_settle(ep, msg, after);
+		kipc_call_linger(ep, to_call(msg), after);
+		break;
+	}
+}
+
+/* The claim of a message whose sender has left, or whose endpoint has ended */
+static bool kipc_claim_void(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after)
+{
+	if (ep->dead)
+		kipc_giveup(ep, msg, -EIDRM, after);
+	if (!msg->abort)
+		return false;
+	msg->state = KIPC_MSG_CANCELLED;
+	kipc_drop(ep, msg, after);
+	return true;
+}
+
+void kipc_unclaim(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after)
+{
+	lockdep_assert_held(&ep->lock);
+	if (kipc_claim_void(ep, msg, after))
+		return;
+	list_del_init(&msg->link);
+	if (!msg->charged)
+		after->room = true;	/* it may be admitted by now */
+	kipc_offer(ep, msg, after);
+}
+
+bool kipc_commit(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_file *file,
+		 struct kipc_after *after)
+{
+	lockdep_assert_held(&ep->lock);
+	if (kipc_claim_void(ep, msg, after))
+		return false;
+	list_del_init(&msg->link);
+	msg->deliveries++;
+	msg->state = KIPC_MSG_DELIVERED;
+	file->server = task_tgid(current);
+	trace_kipc_deliver(ep, msg);
+	if (msg->call) {
+		kipc_uncharge(ep, msg, after);
+		if (!to_call(msg)->idempotent)
+			kipc_after_spend(after, msg);
+		kipc_call_deliver(ep, to_call(msg), file);
+	} else {
+		kipc_done(ep, msg, 0, after);
+		kipc_settle(ep, msg, after);
+		kipc_after_put(after, msg);
+	}
+	return true;
+}
+
+/* Waiting receivers */
+
+static struct kipc_index *kipc_receiver_index(struct kipc_ep *ep,
+					      const struct kipc_receiver *receiver)
+{
+	enum kipc_class class = receiver->nocalls ? KIPC_CLASS_ONEWAY : KIPC_CLASS_CALL;
+	enum kipc_select select = receiver->select;
+
+	return &ep->waiting[class][select == KIPC_SELECT_ANY ? KIPC_SELECT_LE : select];
+}
+
+int kipc_receiver_wait(struct kipc_ep *ep, struct kipc_receiver *receiver, struct kipc_file *file,
+		       struct kipc_share *share, struct kipc_after *after)
+{
+	int err;
+
+	lockdep_assert_held(&ep->lock);
+	err = kipc_share_wait(ep, share);
+	if (err)
+		return err;
+	receiver->msg = NULL;
+	receiver->error = 0;
+	receiver->share = share;
+	receiver->task = current;
+	receiver->waiting = true;
+	receiver->node.key = receiver->select == KIPC_SELECT_ANY ? U64_MAX : receiver->type;
+	/* Who waits again keeps the place */
+	if (!receiver->node.place)
+		receiver->node.place = ++ep->waits;
+	kipc_index_insert(kipc_receiver_index(ep, receiver), &receiver->node);
+	list_add_tail(&receiver->ep_link, &ep->waiting_list);
+	if (file->ep)
+		list_add_tail(&receiver->file_link, &file->receivers);
+	else
+		INIT_LIST_HEAD(&receiver->file_link);
+	ep->nr_waiting++;
+	if (ep->flags & KIPC_ENDPOINT_RENDEZVOUS && kipc_polled(&ep->write_wait))
+		after->writable |= EPOLLOUT | EPOLLWRNORM;
+	return 0;
+}
+
+void kipc_receiver_remove(struct kipc_ep *ep, struct kipc_receiver *receiver,
+			  struct kipc_after *after)
+{
+	lockdep_assert_held(&ep->lock);
+	kipc_index_erase(kipc_receiver_index(ep, receiver), &receiver->node);
+	list_del(&receiver->ep_link);
+	list_del(&receiver->file_link);
+	ep->nr_waiting--;
+	receiver->waiting = false;
+	kipc_share_unwait(ep, receiver->share);
+	kipc_share_put(ep, receiver->share, after);
+}
+
+void kipc_receiver_fail(struct kipc_ep *ep, struct kipc_receiver *receiver, int error,
+			struct kipc_after *after)
+{
+	kipc_receiver_remove(ep, receiver, after);
+	kipc_after_wake(after, receiver->task);
+	/* As in kipc_hand_over() */
+	smp_store_release(&receiver->error, error);
+}
+
+/* The end */
+
+static struct kipc_msg *kipc_drain_next(struct kipc_ep *ep)
+{
+	struct kipc_msg *msg = kipc_queue_next(ep, false, 0);
+	struct kipc_call *call;
+
+	if (!msg)
+		msg = list_first_entry_or_null(&ep->claims, struct kipc_msg, link);
+	if (!msg) {
+		call = list_first_entry_or_null(&ep->delivered, struct kipc_call, linger);
+		msg = call ? &call->msg : NULL;
+	}
+	return msg;
+}
+
+bool kipc_drain(struct kipc_ep *ep, struct kipc_after *after)
+{
+	unsigned int i;
+
+	lockdep_assert_held(&ep->lock);
+	for (i = 0; i < KIPC_BATCH; i++) {
+		struct kipc_receiver *receiver;
+		struct kipc_msg *msg;
+
+		receiver = list_first_entry_or_null(&ep->waiting_list, struct kipc_receiver,
+						    ep_link);
+		if (receiver) {
+			kipc_receiver_fail(ep, receiver, -EIDRM, after);
+			continue;
+		}
+		msg = kipc_drain_next(ep);
+		if (!msg)
+			return false;
+		kipc_giveup(ep, msg, -EIDRM, after);
+	}
+	return true;
+}
+
+/* Waiting senders */
+
+/* A device file's sender slept: may it still? */
+static int kipc_recheck(struct kipc_ep *ep, struct kipc_msg *msg)
+{
+	struct kipc_after after;
+	int err = 0;
+
+	kipc_lock(ep, &after);
+	if (kipc_msg_queued(msg) && msg->waiting)
+		err = kipc_ep_permission(ep, KIPC_MAY_SEND);
+	kipc_unlock(ep, &after);
+	return err;
+}
+
+int kipc_wait_done(struct kipc_file *file, struct kipc_ep *ep, struct kipc_msg *msg,
+		   struct kipc_deadline *deadline)
+{
+	int err;
+
+	for (;;) {
+		set_current_state(TASK_INTERRUPTIBLE);
+		err = 0;
+		/* KIPC_DONE_BARRIER, see message.h */
+		if (smp_load_acquire(&msg->done))
+			break;
+		err = kipc_deadline_sleep(deadline);
+		if (err)
+			break;
+		if (file->ep || READ_ONCE(msg->done))
+			continue;
+		__set_current_state(TASK_RUNNING);
+		err = kipc_recheck(ep, msg);
+		if (err)
+			break;
+	}
+	kipc_deadline_end(deadline);
+	return err;
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * DOC: the queue of an endpoint
+ *
+ * One order for all messages, admitted and blocked: priority, then arrival.
+ * Invariants that hold whenever ep->lock is free:
+ *
+ * 1. No waiting receiver matches a message in the queue. Who puts a message
+ *    into the queue offers it to the waiting receivers first (direct handoff).
+ * 2. A blocked message that would fit waits only for room, or behind one that
+ *    does: who makes room admits (kipc_after.room).
+ * 3. A message is in the queue exactly while BLOCKED or QUEUED, in ep->claims
+ *    exactly while CLAIMED and not aborted.
+ *
+ * Claim and commit: kipc_claim() takes a message out of the queue, its place and
+ * charge kept. The receiver copies without the lock. kipc_commit() then makes it
+ * the receiver's, or kipc_unclaim() puts it back; neither allocates.
+ */
+#ifndef _KIPC_QUEUE_H
+#define _KIPC_QUEUE_H
+
+#include "after.h"
+#include "deadline.h"
+#include "endpoint.h"
+#include "message.h"
+
+/**
+ * struct kipc_receiver - one RECV
+ * @node: in ep->waiting, key = what to compare with, place = arrival (ep->lock)
+ * @ep_link: in ep->waiting_list while it waits (ep->lock)
+ * @file_link: in file->receivers while it waits on a handle (ep->lock)
+ * @waiting: it waits (ep->lock)
+ * @share: its share, held while it waits (ep->lock)
+ * @select: how to compare
+ * @type: what to compare with
+ * @nocalls: takes only one-way messages
+ * @task: who waits
+ * @msg: the message claimed for it; set once, last, with release
+ * @error: why there will be none, set likewise
+ *
+ * On the stack of the task that receives.
+ */
+struct kipc_receiver {
+	struct kipc_node node;
+	struct list_head ep_link;
+	struct list_head file_link;
+	bool waiting;
+	struct kipc_share *share;
+	enum kipc_select select;
+	u64 type;
+	bool nocalls;
+	struct task_struct *task;
+	struct kipc_msg *msg;
+	int error;
+};
+
+/*
+ * Does anybody poll or peek there? They look under ep->lock after they have put
+ * themselves into the queue, and this is asked under ep->lock after the change:
+ * no barrier is needed.
+ */
+static inline bool kipc_polled(struct wait_queue_head *head)
+{
+	/* See above */
+	return waitqueue_active(head);
+}
+
+/* The first message @receiver may take, or NULL */
+struct kipc_msg *kipc_select(struct kipc_ep *ep, const struct kipc_receiver *receiver);
+/* The first that a walk with PEEK has not seen; NULL with *@more set: call again */
+struct kipc_msg *kipc_select_after(struct kipc_ep *ep, const struct kipc_receiver *receiver,
+				   u64 type, u64 *place, bool *more);
+
+/* Would a message of max_size and the lowest priority by @share be admitted now? */
+bool kipc_writable(struct kipc_ep *ep, struct kipc_share *share);
+
+/*
+ * Put a new message into the queue, or straight into the hands of a receiver.
+ * The queue takes over one reference, and the one to @share. If the sender has
+ * to wait (a call or SYNC always does) the calling task becomes the waiter, with
+ * a reference of its own: -ENOSPC or -EDQUOT if there are too many. With @nowait
+ * nobody waits: -EAGAIN if the message cannot be admitted.
+ */
+int kipc_post(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_share *share, bool nowait,
+	      struct kipc_after *after);
+/* Put a delivered call back into its place */
+void kipc_requeue(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after);
+/* Admit blocked messages from *@place on, a batch; true: there may be more */
+bool kipc_admit(struct kipc_ep *ep, u64 *place, struct kipc_after *after);
+
+void kipc_claim(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after);
+void kipc_unclaim(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after);
+/* False: the sender has left, the message is dropped, receive another */
+bool kipc_commit(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_file *file,
+		 struct kipc_after *after);
+
+/*
+ * A receiver begins to wait (-ENOSPC, -EDQUOT), with its reference to @share. It
+ * ends its wait itself, or is given a message, or told an error.
+ */
+int kipc_receiver_wait(struct kipc_ep *ep, struct kipc_receiver *receiver, struct kipc_file *file,
+		       struct kipc_share *share, struct kipc_after *after);
+void kipc_receiver_remove(struct kipc_ep *ep, struct kipc_receiver *receiver,
+			  struct kipc_after *after);
+void kipc_receiver_fail(struct kipc_ep *ep, struct kipc_receiver *receiver, int error,
+			struct kipc_after *after);
+
+/*
+ * The sending side gives up a message or call that is not done: the outcome is
+ * @error. Called by deadline, kill, CANCEL, close, removal.
+ */
+void kipc_giveup(struct kipc_ep *ep, struct kipc_msg *msg, int error, struct kipc_after *after);
+/* Set the outcome and wake who waits for it */
+void kipc_done(struct kipc_ep *ep, struct kipc_msg *msg, int error, struct kipc_after *after);
+/* Neither charged nor waiting any more */
+void kipc_settle(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after);
+
+/* End everything that waits at a dead endpoint, a batch; true: there may be more */
+bool kipc_drain(struct kipc_ep *ep, struct kipc_after *after);
+
+/* Wait for msg->done: 0, or -ETIMEDOUT, -EINTR, -EACCES (a device file may not any more) */
+int kipc_wait_done(struct kipc_file *file, struct kipc_ep *ep, struct kipc_msg *msg,
+		   struct kipc_deadline *deadline);
+
+/* The first message behind @place of both classes, or NULL */
+struct kipc_msg *kipc_queue_next(struct kipc_ep *ep, bool nocalls, u64 place);
+
+#endif /* _KIPC_QUEUE_H */

@@ -1,0 +1,529 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* See transfer.h. */
+#include <linux/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+
+#include "call.h"
+#include "endpoint.h"
+#include "file.h"
+#include "transfer.h"
+
+#define KIPC_WAIT_FLAGS (KIPC_NONBLOCK | KIPC_REALTIME | KIPC_NORESTART)
+
+#define KIPC_SELECTORS (KIPC_TYPE_EQ | KIPC_TYPE_LE | KIPC_TYPE_NE)
+
+#define KIPC_RECV_FLAGS (KIPC_WAIT_FLAGS | KIPC_PEEK | KIPC_TRUNCATE | KIPC_ANYSIZE |	\
+			 KIPC_LEASE | KIPC_NOFILES | KIPC_NOCALLS | KIPC_SELECTORS |	\
+			 KIPC_EVENTS)
+
+#define KIPC_SEND_FLAGS (KIPC_WAIT_FLAGS | KIPC_SYNC)
+
+static bool kipc_nonblock(const struct kipc_file *file, u32 flags)
+{
+	return flags & KIPC_NONBLOCK || (file->filp && file->filp->f_flags & O_NONBLOCK);
+}
+
+/* RECV */
+
+static int kipc_recv_check(const struct kipc_op_recv *op)
+{
+	u32 selector = op->flags & KIPC_SELECTORS;
+
+	if (op->flags & ~KIPC_RECV_FLAGS ||
+	    memchr_inv(op->reserved, 0, sizeof(op->reserved)))
+		return -EINVAL;
+	if (op->flags & (KIPC_LEASE | KIPC_NOFILES | KIPC_EVENTS))
+		return -EOPNOTSUPP;
+	/* At most one selector */
+	if (selector & (selector - 1) || (!selector && op->type))
+		return -EINVAL;
+	if (op->after && !(op->flags & KIPC_PEEK))
+		return -EINVAL;
+	if (op->after_type && (!op->after || selector != KIPC_TYPE_LE))
+		return -EINVAL;
+	return 0;
+}
+
+static enum kipc_select kipc_recv_select(u32 flags)
+{
+	if (flags & KIPC_TYPE_EQ)
+		return KIPC_SELECT_EQ;
+	if (flags & KIPC_TYPE_LE)
+		return KIPC_SELECT_LE;
+	if (flags & KIPC_TYPE_NE)
+		return KIPC_SELECT_NE;
+	return KIPC_SELECT_ANY;
+}
+
+int kipc_recv_prepare(struct kipc_recv *recv, struct kipc_file *file,
+		      const struct kipc_op_recv *op)
+{
+	int err = kipc_recv_check(op);
+
+	if (err)
+		return err;
+	err = kipc_segs_import(&recv->segs, &op->payload);
+	if (err)
+		return err;
+	recv->op = op;
+	kipc_deadline_init(&recv->deadline, op->deadline, op->flags & KIPC_REALTIME,
+			   kipc_nonblock(file, op->flags), op->flags & KIPC_NORESTART);
+	recv->receiver.select = kipc_recv_select(op->flags);
+	recv->receiver.type = op->type;
+	/* Calls are received only through handles, by who can be told the token */
+	recv->receiver.nocalls = op->flags & KIPC_NOCALLS || !op->result || !file->ep;
+	recv->receiver.node.place = 0;
+	memset(&recv->result, 0, sizeof(recv->result));
+	return 0;
+}
+
+void kipc_recv_end(struct kipc_recv *recv)
+{
+	kipc_segs_free(&recv->segs);
+}
+
+/* ep->lock held: may this file receive, with this room? Asked again after each sleep. */
+static int kipc_recv_allowed(struct kipc_recv *recv, struct kipc_file *file, struct kipc_ep *ep)
+{
+	const u32 small = KIPC_PEEK | KIPC_TRUNCATE | KIPC_ANYSIZE;
+
+	if (ep->dead)
+		return -EIDRM;
+	if (file->shutdown)
+		return -ESHUTDOWN;
+	if (!file->ep) {
+		int err = kipc_ep_permission(ep, KIPC_MAY_RECV);
+
+		if (err)
+			return err;
+	}
+	if (recv->segs.total < ep->max_size && !(recv->op->flags & small)) {
+		recv->result.size = ep->max_size;
+		return -EMSGSIZE;
+	}
+	return 0;
+}
+
+static bool kipc_recv_too_small(struct kipc_recv *recv, const struct kipc_msg *msg)
+{
+	if (msg->size <= recv->segs.total || recv->op->flags & KIPC_TRUNCATE)
+		return false;
+	recv->result.size = msg->size;
+	return true;
+}
+
+/* Fill in the rest of the result; the reply half of REPLY_RECV is there already */
+static void kipc_recv_tell(struct kipc_recv *recv, struct kipc_msg *msg)
+{
+	struct kipc_result *result = &recv->result;
+
+	result->type = kipc_msg_type(msg);
+	result->size = msg->size;
+	result->time = kipc_time_to_user(msg->time);
+	result->prio = msg->prio;
+	result->deliveries = msg->deliveries + 1;
+	result->flags &= KIPC_RESULT_REPLIED;
+	if (msg->size > recv->segs.total)
+		result->flags |= KIPC_RESULT_TRUNCATED;
+	kipc_creds_tell(&msg->creds, result);
+	if (recv->op->flags & KIPC_PEEK)
+		result->token = kipc_msg_place(msg);
+	else
+		result->token = msg->call ? to_call(msg)->token : 0;
+	if (msg->call) {
+		result->flags |= KIPC_RESULT_CALL;
+		if (to_call(msg)->broken)
+			result->flags |= KIPC_RESULT_REDELIVERED;
+	}
+}
+
+static int kipc_recv_tell_user(struct kipc_recv *recv)
+{
+	if (recv->op->result && copy_to_user(u64_to_user_ptr(recv->op->result), &recv->result,
+					     sizeof(recv->result)))
+		return -EFAULT;
+	return 0;
+}
+
+/* Copy a claimed or peeked message out; bytes stored */
+static long kipc_recv_copy(struct kipc_recv *recv, struct kipc_msg *msg)
+{
+	size_t size = min_t(u64, msg->size, recv->segs.total);
+	int err;
+
+	err = kipc_segs_write(&recv->segs, msg->data, size);
+	if (err)
+		return err;
+	kipc_recv_tell(recv, msg);
+	return kipc_recv_tell_user(recv) ?: (long)size;
+}
+
+/* Sleep until given a message: it, or NULL with *@err (-EAGAIN: look again) */
+static struct kipc_msg *kipc_take(struct kipc_recv *recv, struct kipc_ep *ep, int *err)
+{
+	struct kipc_receiver *receiver = &recv->receiver;
+	struct kipc_after after;
+	int woken = 0;
+
+	for (;;) {
+		set_current_state(TASK_INTERRUPTIBLE);
+		/* Pair with kipc_hand_over() and kipc_receiver_fail() */
+		if (smp_load_acquire(&receiver->msg) || smp_load_acquire(&receiver->error))
+			break;
+		woken = kipc_deadline_sleep(&recv->deadline);
+		if (woken)
+			break;
+	}
+	kipc_deadline_end(&recv->deadline);
+	if (woken) {
+		kipc_lock(ep, &after);
+		if (receiver->waiting)
+			kipc_receiver_remove(ep, receiver, &after);
+		kipc_unlock(ep, &after);
+	}
+	*err = receiver->error ?: woken;
+	return receiver->msg;
+}
+
+/* Claim a message, waiting for it if need be: it, or ERR_PTR() */
+static struct kipc_msg *kipc_recv_claim(struct kipc_recv *recv, struct kipc_file *file,
+					struct kipc_ep *ep)
+{
+	struct kipc_share *share;
+	struct kipc_after after;
+	struct kipc_msg *msg;
+	bool wait;
+	int err;
+
+	for (;;) {
+		err = kipc_lock_share(ep, file, &after, &share);
+		wait = false;
+		msg = NULL;
+		if (!err)
+			err = kipc_recv_allowed(recv, file, ep);
+		if (!err)
+			msg = kipc_select(ep, &recv->receiver);
+		if (msg) {
+			if (kipc_recv_too_small(recv, msg))
+				err = -EMSGSIZE;
+			else
+				kipc_claim(ep, msg, &after);
+		} else if (!err && recv->deadline.never_sleep) {
+			err = -EAGAIN;
+		} else if (!err) {
+			err = kipc_receiver_wait(ep, &recv->receiver, file, share, &after);
+			wait = !err;
+		}
+		if (!wait)
+			kipc_share_put(ep, share, &after);
+		kipc_unlock(ep, &after);
+		if (err)
+			return ERR_PTR(err);
+		if (!wait)
+			return msg;
+		msg = kipc_take(recv, ep, &err);
+		if (msg)
+			return msg;
+		if (err == -EINTR)
+			return ERR_PTR(kipc_deadline_interrupted(&recv->deadline));
+		if (err != -EAGAIN)
+			return ERR_PTR(err);
+	}
+}
+
+/*
+ * The commit: 1 the message is ours, 0 its sender has left, or the error that puts
+ * it back into its place.
+ */
+static int kipc_recv_commit(struct kipc_recv *recv, struct kipc_file *file, struct kipc_ep *ep,
+			    struct kipc_msg *msg, int err)
+{
+	struct kipc_after after;
+	int done = 0;
+
+	kipc_lock(ep, &after);
+	if (!err && fatal_signal_pending(current))
+		err = -EINTR;
+	if (!err && !file->ep)
+		err = kipc_ep_permission(ep, KIPC_MAY_RECV);
+	if (err)
+		kipc_unclaim(ep, msg, &after);
+	else if (kipc_commit(ep, msg, file, &after))
+		done = 1;
+	kipc_unlock(ep, &after);
+	return err ?: done;
+}
+
+static long kipc_recv_take(struct kipc_recv *recv, struct kipc_file *file, struct kipc_ep *ep)
+{
+	struct kipc_msg *msg;
+	long copied;
+	int err;
+
+	for (;;) {
+		msg = kipc_recv_claim(recv, file, ep);
+		if (IS_ERR(msg))
+			return PTR_ERR(msg);
+		if (kipc_recv_too_small(recv, msg))
+			copied = -EMSGSIZE;
+		else
+			copied = kipc_recv_copy(recv, msg);
+		err = kipc_recv_commit(recv, file, ep, msg, min(copied, 0L));
+		if (err < 0)
+			return err;
+		if (err)
+			return copied;
+	}
+}
+
+/* PEEK */
+
+struct kipc_cursor {
+	u64 type;
+	u64 place;
+};
+
+/* One look: the message with the right to read it, NULL, or ERR_PTR() */
+static struct kipc_msg *kipc_peek_once(struct kipc_recv *recv, struct kipc_file *file,
+				       struct kipc_ep *ep, struct kipc_cursor *cursor)
+{
+	struct kipc_after after;
+	struct kipc_msg *msg;
+	bool more;
+	int err;
+
+	do {
+		kipc_lock(ep, &after);
+		msg = NULL;
+		more = false;
+		err = kipc_recv_allowed(recv, file, ep);
+		if (!err && !cursor->place)
+			msg = kipc_select(ep, &recv->receiver);
+		else if (!err)
+			msg = kipc_select_after(ep, &recv->receiver, cursor->type,
+						&cursor->place, &more);
+		if (msg) {
+			refcount_inc(&msg->ref);
+			msg->peeks++;
+		}
+		kipc_unlock(ep, &after);
+		cond_resched();
+		if (more && fatal_signal_pending(current))
+			err = -EINTR;
+	} while (more && !err);
+	return err ? ERR_PTR(err) : msg;
+}
+
+static void kipc_peek_end(struct kipc_ep *ep, struct kipc_msg *msg)
+{
+	struct kipc_after after;
+
+	kipc_lock(ep, &after);
+	if (!--msg->peeks && msg->spent)
+		kipc_after_spend(&after, msg);
+	kipc_unlock(ep, &after);
+	kipc_msg_put(msg);
+}
+
+/* Count the peeker as a waiter while it sleeps */
+static int kipc_peek_wait(struct kipc_ep *ep, struct kipc_file *file, struct kipc_share **share)
+{
+	struct kipc_after after;
+	int err = kipc_lock_share(ep, file, &after, share);
+
+	if (!err)
+		err = kipc_share_wait(ep, *share);
+	if (err) {
+		kipc_share_put(ep, *share, &after);
+		*share = NULL;
+	}
+	kipc_unlock(ep, &after);
+	return err;
+}
+
+static void kipc_peek_unwait(struct kipc_ep *ep, struct kipc_share *share)
+{
+	struct kipc_after after;
+
+	if (!share)
+		return;
+	kipc_lock(ep, &after);
+	kipc_share_unwait(ep, share);
+	kipc_share_put(ep, share, &after);
+	kipc_unlock(ep, &after);
+}
+
+static struct kipc_msg *kipc_peek_find(struct kipc_recv *recv, struct kipc_file *file,
+				       struct kipc_ep *ep)
+{
+	struct kipc_cursor cursor = { .type = recv->op->after_type, .place = recv->op->after };
+	struct kipc_share *share = NULL;
+	struct kipc_msg *msg;
+	DEFINE_WAIT(wait);
+	int err = 0;
+
+	for (;;) {
+		msg = kipc_peek_once(recv, file, ep, &cursor);
+		if (msg || err)
+			break;
+		if (recv->deadline.never_sleep) {
+			err = -EAGAIN;
+			break;
+		}
+		if (!share) {
+			err = kipc_peek_wait(ep, file, &share);
+			if (err)
+				break;
+		}
+		prepare_to_wait(&ep->peek_wait, &wait, TASK_INTERRUPTIBLE);
+		msg = kipc_peek_once(recv, file, ep, &cursor);
+		if (msg)
+			break;
+		err = kipc_deadline_sleep(&recv->deadline);
+	}
+	finish_wait(&ep->peek_wait, &wait);
+	kipc_deadline_end(&recv->deadline);
+	kipc_peek_unwait(ep, share);
+	if (msg)
+		return msg;
+	return ERR_PTR(err == -EINTR ? kipc_deadline_interrupted(&recv->deadline) : err);
+}
+
+static long kipc_recv_peek(struct kipc_recv *recv, struct kipc_file *file, struct kipc_ep *ep)
+{
+	struct kipc_msg *msg;
+	long copied;
+
+	msg = kipc_peek_find(recv, file, ep);
+	if (IS_ERR(msg))
+		return PTR_ERR(msg);
+	if (kipc_recv_too_small(recv, msg))
+		copied = -EMSGSIZE;
+	else
+		copied = kipc_recv_copy(recv, msg);
+	kipc_peek_end(ep, msg);
+	return copied;
+}
+
+long kipc_recv_run(struct kipc_recv *recv, struct kipc_file *file, struct kipc_ep *ep)
+{
+	long ret;
+
+	if (recv->op->flags & KIPC_PEEK)
+		ret = kipc_recv_peek(recv, file, ep);
+	else
+		ret = kipc_recv_take(recv, file, ep);
+	/* EMSGSIZE tells the size; the reply half of REPLY_RECV is always told */
+	if (ret == -EMSGSIZE || (ret < 0 && recv->result.flags & KIPC_RESULT_REPLIED)) {
+		u64 size = ret == -EMSGSIZE ? recv->result.size : 0;
+		s32 reply_error = recv->result.reply_error;
+		u32 flags = recv->result.flags & KIPC_RESULT_REPLIED;
+
+		memset(&recv->result, 0, sizeof(recv->result));
+		recv->result.size = size;
+		recv->result.reply_error = reply_error;
+		recv->result.flags = flags;
+		kipc_recv_tell_user(recv);
+	}
+	return ret;
+}
+
+/* SEND */
+
+static int kipc_send_check(const struct kipc_op_send *op)
+{
+	if (op->flags & ~KIPC_SEND_FLAGS || op->prio > KIPC_PRIO_MAX || op->pad ||
+	    memchr_inv(op->reserved, 0, sizeof(op->reserved)))
+		return -EINVAL;
+	return 0;
+}
+
+/* The sender has to wait for the outcome */
+static long kipc_send_wait(struct kipc_file *file, struct kipc_ep *ep, struct kipc_msg *msg,
+			   struct kipc_deadline *deadline)
+{
+	int err = kipc_wait_done(file, ep, msg, deadline);
+	struct kipc_after after;
+
+	if (err) {
+		kipc_lock(ep, &after);
+		if (msg->done) {
+			err = 0;
+		} else {
+			if (err == -ETIMEDOUT)
+				ep->refused++;
+			kipc_giveup(ep, msg, err, &after);
+		}
+		kipc_unlock(ep, &after);
+	}
+	if (!err)
+		err = msg->error;
+	else if (err == -EINTR)
+		err = kipc_deadline_interrupted(deadline);
+	kipc_msg_put(msg);
+	return err;
+}
+
+static long kipc_send_msg(struct kipc_file *file, struct kipc_ep *ep, struct kipc_msg *msg,
+			  struct kipc_deadline *deadline)
+{
+	struct kipc_share *share;
+	struct kipc_after after;
+	bool waiting = false;
+	int err;
+
+	err = kipc_lock_share(ep, file, &after, &share);
+	if (!err && !file->ep)
+		err = kipc_ep_permission(ep, KIPC_MAY_SEND);
+	if (!err && msg->size > ep->max_size)
+		err = -EMSGSIZE;
+	if (!err) {
+		err = kipc_post(ep, msg, share, deadline->never_sleep, &after);
+		waiting = !err && msg->waiting;
+	}
+	if (err)
+		kipc_share_put(ep, share, &after);
+	kipc_unlock(ep, &after);
+	if (waiting)
+		return kipc_send_wait(file, ep, msg, deadline);
+	if (err)
+		kipc_msg_put(msg);
+	return err;
+}
+
+long kipc_send(struct kipc_file *file, struct kipc_ep *ep, const struct kipc_op_send *op)
+{
+	struct kipc_deadline deadline;
+	struct kipc_segs segs;
+	struct kipc_msg *msg;
+	int err;
+
+	err = kipc_send_check(op);
+	if (err)
+		return err;
+	err = kipc_segs_import(&segs, &op->payload);
+	if (err)
+		return err;
+	kipc_deadline_init(&deadline, op->deadline, op->flags & KIPC_REALTIME,
+			   kipc_nonblock(file, op->flags), op->flags & KIPC_NORESTART);
+	if (segs.total > READ_ONCE(ep->max_size))
+		err = -EMSGSIZE;
+	else if (op->flags & KIPC_SYNC && deadline.never_sleep)
+		err = -EAGAIN;	/* nobody has received it before it is sent */
+	else if (op->flags & KIPC_SYNC && kipc_file_deadlock(file, ep))
+		err = -EDEADLK;
+	if (err)
+		goto out;
+	msg = kipc_msg_new(&segs, op->type, op->prio, false);
+	if (IS_ERR(msg)) {
+		err = PTR_ERR(msg);
+		goto out;
+	}
+	msg->sync = op->flags & KIPC_SYNC;
+	err = kipc_send_msg(file, ep, msg, &deadline);
+out:
+	kipc_segs_free(&segs);
+	return err;
+}

@@ -1,0 +1,878 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Finding and making endpoints, how long they live, and where they are seen.
+ */
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include "common.h"
+#include "kselftest_harness.h"
+
+#define A KT_UID_A
+#define B KT_UID_B
+
+#define NAME "open-test"
+#define KEY 0x6b697063
+
+FIXTURE(open) {
+	int dev;
+	char buf[8192];
+};
+
+FIXTURE_SETUP(open)
+{
+	self->dev = kt_device();
+	kt_catch(SIGUSR1, 0);
+}
+
+FIXTURE_TEARDOWN(open)
+{
+	close(self->dev);
+	kt_restore_params();
+}
+
+static long create_name(int dev, const char *name)
+{
+	return kt_openl(dev, .flags = KIPC_OPEN_CREATE | KIPC_OPEN_EXCL, .rights = KT_ALL_RIGHTS,
+			.mode = 0666, KT_NAME(name));
+}
+
+static long find_name(int dev, const char *name)
+{
+	return kt_openl(dev, .flags = KIPC_OPEN_ANY_OWNER, .rights = KIPC_RIGHT_SEND,
+			KT_NAME(name));
+}
+
+static long find_key(int dev, uint64_t key)
+{
+	return kt_openl(dev, .flags = KIPC_OPEN_ANY_OWNER, .rights = KIPC_RIGHT_SEND, .key = key);
+}
+
+/* Are these handles of one endpoint? */
+static bool same(long one, long other)
+{
+	return one >= 0 && other >= 0 && kt_id((int)one) == kt_id((int)other);
+}
+
+static long close_all(long fd)
+{
+	return fd >= 0 ? close((int)fd) : fd;
+}
+
+TEST_F(open, find_by_key_name_and_id)
+{
+	struct kipc_op_open op = {
+		.flags = KIPC_OPEN_CREATE, .rights = KT_ALL_RIGHTS, .mode = 0640, .key = KEY,
+	};
+	struct kipc_endpoint info;
+	long fd, again;
+
+	EXPECT_EQ(-ENOENT, find_key(self->dev, KEY));
+	fd = kt_open(self->dev, &op);
+	ASSERT_GE(fd, 0);
+	EXPECT_EQ(1, op.created);
+	info = kt_stat((int)fd);
+	EXPECT_EQ(op.id, info.id);
+	EXPECT_EQ(KEY, info.key);
+	EXPECT_EQ(0640, info.mode);
+	EXPECT_STREQ("", info.name);
+	again = find_key(self->dev, KEY);
+	EXPECT_TRUE(same(fd, again));
+	close_all(again);
+
+	op.id = 0;
+	op.created = 0;
+	op.mode = 0777;
+	op.attr.max_size = 1;
+	again = kt_open(self->dev, &op);
+	EXPECT_TRUE(same(fd, again));
+	EXPECT_EQ(0, op.created);
+	EXPECT_EQ(info.id, op.id);
+	/* what shapes a new one is ignored */
+	EXPECT_EQ(0640, kt_stat((int)fd).mode);
+	EXPECT_EQ(8192, kt_stat((int)fd).attr.max_size);
+	close_all(again);
+	again = kt_again(self->dev, info.id, KIPC_RIGHT_SEND);
+	EXPECT_TRUE(same(fd, again));
+	close_all(again);
+	close_all(fd);
+
+	EXPECT_EQ(-ENOENT, find_name(self->dev, NAME));
+	fd = create_name(self->dev, NAME);
+	ASSERT_GE(fd, 0);
+	EXPECT_STREQ(NAME, kt_stat((int)fd).name);
+	EXPECT_EQ(0, kt_stat((int)fd).key);
+	again = find_name(self->dev, NAME);
+	EXPECT_TRUE(same(fd, again));
+	close_all(again);
+	EXPECT_EQ(-EEXIST, create_name(self->dev, NAME));
+	close_all(fd);
+}
+
+TEST_F(open, by_the_library)
+{
+	int fd = kipc_create(NAME, 0, 0600, NULL), other;
+	char id[32];
+
+	ASSERT_GE(fd, 0);
+	other = kipc_open(NAME, KIPC_RIGHT_SEND, 0);
+	EXPECT_TRUE(same(fd, other));
+	close(other);
+	snprintf(id, sizeof(id), "id:%u", kt_id(fd));
+	other = kipc_open(id, KIPC_RIGHT_SEND, 0);
+	EXPECT_TRUE(same(fd, other));
+	close(other);
+	close(fd);
+	EXPECT_EQ(-ENOENT, kipc_open(NAME, KIPC_RIGHT_SEND, 0));
+
+	fd = kipc_create("key:4711", KIPC_OPEN_EXCL, 0600, NULL);
+	ASSERT_GE(fd, 0);
+	EXPECT_EQ(4711, kt_stat(fd).key);
+	other = kipc_open("key:0x1267", KIPC_RIGHT_RECV, 0);
+	EXPECT_TRUE(same(fd, other));
+	close(other);
+	EXPECT_EQ(-EEXIST, kipc_create("key:4711", KIPC_OPEN_EXCL, 0600, NULL));
+	close(fd);
+
+	fd = kipc_create(NULL, 0, 0600, NULL);
+	ASSERT_GE(fd, 0);
+	EXPECT_EQ(0, kt_stat(fd).key);
+	EXPECT_STREQ("", kt_stat(fd).name);
+	close(fd);
+}
+
+TEST_F(open, private_ones_are_found_by_id_only)
+{
+	int one = kt_private(self->dev, 0, NULL), other = kt_private(self->dev, 0, NULL);
+
+	EXPECT_NE(kt_id(one), kt_id(other));
+	EXPECT_EQ(0, kipc_send(one, "x", 1, 0));
+	EXPECT_EQ(0, kt_stat(other).msgs);
+	close(one);
+	close(other);
+}
+
+TEST_F(open, names_are_bytes)
+{
+	static const char * const names[] = { "n", "n ", "N", "nn", "\xff\xfe", "a\nb", " " };
+	char longest[256];
+	long fd[ARRAY_SIZE(names)], found;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(names); i++) {
+		fd[i] = create_name(self->dev, names[i]);
+		ASSERT_GE(fd[i], 0);
+	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(names); i++) {
+		found = find_name(self->dev, names[i]);
+		EXPECT_TRUE(same(fd[i], found));
+		close_all(found);
+		close_all(fd[i]);
+	}
+	memset(longest, 'l', 255);
+	longest[255] = 0;
+	fd[0] = create_name(self->dev, longest);
+	ASSERT_GE(fd[0], 0);
+	EXPECT_STREQ(longest, kt_stat((int)fd[0]).name);
+	longest[254] = 0;
+	EXPECT_EQ(-ENOENT, find_name(self->dev, longest));
+	close_all(fd[0]);
+}
+
+TEST_F(open, flags_are_kept)
+{
+	static const struct {
+		uint32_t open, endpoint;
+	} flags[] = {
+		{ KIPC_OPEN_KEEP_BY_ANY, KIPC_ENDPOINT_KEEP_BY_ANY },
+		{ KIPC_OPEN_RENDEZVOUS, KIPC_ENDPOINT_RENDEZVOUS },
+		{ KIPC_OPEN_ONEWAY, KIPC_ENDPOINT_ONEWAY },
+		{ KIPC_OPEN_PERSIST, KIPC_ENDPOINT_PERSIST },
+		{ KIPC_OPEN_NONBLOCK | KIPC_OPEN_ANY_OWNER, 0 },
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(flags); i++) {
+		int fd = kt_private(self->dev, flags[i].open, NULL);
+
+		EXPECT_EQ(flags[i].endpoint, kt_stat(fd).flags);
+		EXPECT_EQ(FD_CLOEXEC, fcntl(fd, F_GETFD));
+		EXPECT_EQ(flags[i].open & KIPC_OPEN_NONBLOCK ? O_NONBLOCK : 0,
+			  fcntl(fd, F_GETFL) & O_NONBLOCK);
+		EXPECT_EQ(0, kipc_remove(fd, 0));
+		close(fd);
+	}
+}
+
+TEST_F(open, oneway_endpoints_take_no_calls)
+{
+	int fd = kt_private(self->dev, KIPC_OPEN_ONEWAY, NULL);
+	uint64_t token = 0;
+	struct kipc_msg msg = { .cookie = 1 };
+
+	EXPECT_EQ(-EOPNOTSUPP, kipc_rpc(fd, "x", 1, self->buf, 10, -1));
+	EXPECT_EQ(-EOPNOTSUPP, kipc_rpc_start(fd, &msg, 10, &token, -1));
+	EXPECT_TRUE(kt_quiet(fd));
+	EXPECT_EQ(0, kipc_send(fd, "x", 1, 0));
+	EXPECT_EQ(1, kipc_recv(fd, self->buf, sizeof(self->buf), NULL, 0));
+	close(fd);
+}
+
+static struct kt_job *wait_for(const struct kt_how *how, int dev, const char *name, uint64_t key,
+			       uint32_t flags)
+{
+	struct kipc_op_open *op = kt_new(struct kipc_op_open);
+	struct kt_job *job;
+
+	op->flags = KIPC_OPEN_WAIT | KIPC_OPEN_ANY_OWNER | flags;
+	op->rights = KIPC_RIGHT_SEND;
+	op->name = kt_ptr(name);
+	op->name_len = name ? (uint32_t)strlen(name) : 0;
+	op->key = key;
+	op->deadline = KIPC_FOREVER;
+	job = kt_start_ioctl(how, dev, KIPC_IOC_OPEN, op);
+	kt_need(kt_asleep(job));
+	return job;
+}
+
+static unsigned long switches(struct kt_job *job)
+{
+	char path[64], text[4096], *p;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/status", job->pid, job->tid);
+	kt_need(kt_read_file(path, text, sizeof(text)) > 0);
+	p = strstr(text, "\nvoluntary_ctxt_switches:");
+	kt_need(p);
+	return strtoul(p + strlen("\nvoluntary_ctxt_switches:"), NULL, 10);
+}
+
+TEST_F(open, waits_until_it_appears)
+{
+	struct kt_job *by_name[3], *by_key, *other;
+	unsigned long before;
+	long fd, found;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(by_name); i++)
+		by_name[i] = wait_for(KT_THREAD, self->dev, NAME, 0, 0);
+	by_key = wait_for(KT_THREAD, self->dev, NULL, KEY, 0);
+	other = wait_for(KT_THREAD, self->dev, NAME "2", 0, 0);
+	before = switches(other);
+
+	/* others are made: nobody is disturbed */
+	for (int i = 0; i < 100; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "other-%d", i);
+		fd = create_name(self->dev, name);
+		ASSERT_GE(fd, 0);
+		close_all(fd);
+	}
+	EXPECT_TRUE(kt_asleep(by_name[0]));
+	EXPECT_EQ(before, switches(other));
+
+	fd = create_name(self->dev, NAME);
+	for (unsigned int i = 0; i < ARRAY_SIZE(by_name); i++) {
+		found = kt_join(by_name[i]);
+		EXPECT_TRUE(same(fd, found));
+		close_all(found);
+	}
+	EXPECT_TRUE(kt_asleep(by_key));
+	EXPECT_EQ(before, switches(other));
+	close_all(fd);
+
+	fd = kt_openl(self->dev, .flags = KIPC_OPEN_CREATE, .rights = KT_ALL_RIGHTS, .key = KEY);
+	found = kt_join(by_key);
+	EXPECT_TRUE(same(fd, found));
+	close_all(found);
+	close_all(fd);
+}
+
+TEST_F(open, waits_for_what_is_renamed_to_it)
+{
+	struct kt_job *by_name = wait_for(KT_THREAD, self->dev, NAME, 0, 0);
+	struct kt_job *by_key = wait_for(KT_THREAD, self->dev, NULL, KEY, 0);
+	struct kipc_endpoint info = { .key = KEY, .name = NAME };
+	int fd = kt_private(self->dev, 0, NULL);
+	long found;
+
+	EXPECT_EQ(0, kipc_set(fd, 0, KIPC_SET_NAME | KIPC_SET_KEY, &info));
+	found = kt_join(by_name);
+	EXPECT_TRUE(same(fd, found));
+	close_all(found);
+	found = kt_join(by_key);
+	EXPECT_TRUE(same(fd, found));
+	close_all(found);
+	close(fd);
+}
+
+TEST_F(open, waiting_ends_by_a_signal)
+{
+	struct kt_job *job = wait_for(KT_THREAD, self->dev, NAME, 0, 0);
+	long fd;
+
+	ASSERT_TRUE(kt_signal(job, SIGUSR1));
+	EXPECT_EQ(-EINTR, kt_join(job));
+
+	/* with SA_RESTART it goes on, unless told not to */
+	kt_catch(SIGUSR2, SA_RESTART);
+	kt_caught = 0;
+	job = wait_for(KT_THREAD, self->dev, NAME, 0, KIPC_OPEN_NORESTART);
+	ASSERT_TRUE(kt_signal(job, SIGUSR2));
+	EXPECT_EQ(-EINTR, kt_join(job));
+	job = wait_for(KT_THREAD, self->dev, NAME, 0, 0);
+	ASSERT_TRUE(kt_signal(job, SIGUSR2));
+	ASSERT_TRUE(kt_until(kt_caught == 2));
+	ASSERT_TRUE(kt_asleep(job));
+	fd = create_name(self->dev, NAME);
+	EXPECT_TRUE(same(fd, kt_join(job)));
+	close_all(job->result);
+
+	job = wait_for(KT_FORK, self->dev, "somebody else", 0, 0);
+	EXPECT_EQ(KT_DIED - SIGKILL, kt_kill(job));
+	close_all(fd);
+}
+
+TEST_F(open, waiting_for_what_one_may_not_have)
+{
+	struct kt_job *job = wait_for(KT_AS(B), self->dev, NAME, 0, 0);
+	long fd = kt_openl(self->dev, .flags = KIPC_OPEN_CREATE, .rights = KT_ALL_RIGHTS,
+			   .mode = 0600, KT_NAME(NAME));
+
+	EXPECT_EQ(-EACCES, kt_join(job));
+	close_all(fd);
+}
+
+static long find_as(int dev, uid_t uid, uint32_t flags, uid_t expect)
+{
+	long fd = kt_do_as(uid, kt_openl(dev, .flags = flags, .rights = KIPC_RIGHT_SEND,
+					 .expect_uid = expect, KT_NAME(NAME)));
+
+	return fd < 0 ? fd : close((int)fd);
+}
+
+TEST_F(open, impostors_are_refused)
+{
+	struct kipc_endpoint info = { .uid = B };
+	long fd;
+
+	/* B pretends to be the server that A knows */
+	fd = kt_do_as(B, create_name(self->dev, NAME));
+	ASSERT_GE(fd, 0);
+	EXPECT_EQ(-EPERM, find_as(self->dev, A, 0, 0));
+	EXPECT_EQ(-EPERM, find_as(self->dev, 0, 0, 0));
+	EXPECT_EQ(-EPERM, find_as(self->dev, A, KIPC_OPEN_CREATE, 0));
+	EXPECT_EQ(0, find_as(self->dev, B, 0, 0));
+	EXPECT_EQ(0, find_as(self->dev, A, KIPC_OPEN_ANY_OWNER, 0));
+	EXPECT_EQ(0, find_as(self->dev, A, KIPC_OPEN_EXPECT_UID, B));
+	EXPECT_EQ(-EPERM, find_as(self->dev, A, KIPC_OPEN_EXPECT_UID, A));
+	EXPECT_EQ(-EPERM, find_as(self->dev, B, KIPC_OPEN_EXPECT_UID, A));
+	EXPECT_EQ(-EPERM, find_as(self->dev, A, KIPC_OPEN_EXPECT_UID, 0));
+	EXPECT_EQ(-EPERM, find_as(self->dev, A, KIPC_OPEN_EXPECT_UID, ~0U));
+	EXPECT_EQ(1, kt_stat((int)fd).handles);
+
+	/* the creator counts, not the owner, who can be anybody */
+	info.uid = A;
+	EXPECT_EQ(0, kipc_set((int)fd, 0, KIPC_SET_UID, &info));
+	EXPECT_EQ(-EPERM, find_as(self->dev, A, 0, 0));
+	close_all(fd);
+
+	/* root is trusted, whoever owns it now */
+	fd = create_name(self->dev, NAME);
+	info.uid = B;
+	EXPECT_EQ(0, kipc_set((int)fd, 0, KIPC_SET_UID, &info));
+	EXPECT_EQ(0, find_as(self->dev, A, 0, 0));
+	EXPECT_EQ(-EPERM, find_as(self->dev, A, KIPC_OPEN_EXPECT_UID, B));
+	EXPECT_EQ(0, find_as(self->dev, A, KIPC_OPEN_EXPECT_UID, 0));
+	close_all(fd);
+}
+
+TEST_F(open, reserved_keys_and_names)
+{
+	static const uint64_t keys[] = { KIPC_KEY_RESERVED, KIPC_KEY_RESERVED | 1, ~0ULL };
+	static const char * const reserved[] = { "sys.", "sys.x" };
+	static const char * const free_names[] = { "sys", "Sys.x", "xsys.", "sys-x" };
+	struct kipc_endpoint info;
+	long fd, mine;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(keys); i++) {
+		EXPECT_EQ(-EPERM, kt_do_as(A, kt_openl(self->dev, .flags = KIPC_OPEN_CREATE,
+						       .rights = KT_ALL_RIGHTS, .key = keys[i])));
+		fd = kt_openl(self->dev, .flags = KIPC_OPEN_CREATE, .rights = KT_ALL_RIGHTS,
+			      .key = keys[i], .mode = 0666);
+		EXPECT_GE(fd, 0);
+		/* to use it is no privilege */
+		mine = kt_do_as(A, find_key(self->dev, keys[i]));
+		EXPECT_GE(mine, 0);
+		close_all(mine);
+		close_all(fd);
+	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(reserved); i++) {
+		EXPECT_EQ(-EPERM, kt_do_as(A, create_name(self->dev, reserved[i])));
+		EXPECT_EQ(-ENOENT, find_name(self->dev, reserved[i]));
+		fd = create_name(self->dev, reserved[i]);
+		EXPECT_GE(fd, 0);
+		close_all(fd);
+	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(free_names); i++) {
+		fd = kt_do_as(A, create_name(self->dev, free_names[i]));
+		EXPECT_GE(fd, 0);
+		close_all(fd);
+	}
+
+	mine = kt_do_as(A, create_name(self->dev, NAME));
+	ASSERT_GE(mine, 0);
+	memset(&info, 0, sizeof(info));
+	strcpy(info.name, "sys.mine");
+	info.key = KIPC_KEY_RESERVED | 5;
+	EXPECT_EQ(-EPERM, kt_do_as(A, kipc_set((int)mine, 0, KIPC_SET_NAME, &info)));
+	EXPECT_EQ(-EPERM, kt_do_as(A, kipc_set((int)mine, 0, KIPC_SET_KEY, &info)));
+	EXPECT_STREQ(NAME, kt_stat((int)mine).name);
+	EXPECT_EQ(0, kt_stat((int)mine).key);
+	close_all(mine);
+}
+
+TEST_F(open, dies_with_its_last_receiver)
+{
+	int recv = kt_private(self->dev, 0, NULL), recv2, send, copy = dup(recv);
+	uint32_t id = kt_id(recv);
+	struct kipc_op_rpc op;
+	struct kt_job *job;
+
+	send = kt_again(self->dev, id, KIPC_RIGHT_SEND);
+	recv2 = kt_again(self->dev, id, KIPC_RIGHT_RECV);
+	ASSERT_GE(send, 0);
+	ASSERT_GE(recv2, 0);
+	EXPECT_EQ(3, kt_stat(send).handles);
+	EXPECT_EQ(2, kt_stat(send).receivers);
+	op = kt_rpc_op("?", 1, self->buf, 16, NULL);
+	job = kt_start_ioctl(KT_THREAD, send, KIPC_IOC_RPC, &op);
+	ASSERT_TRUE(kt_asleep(job));
+
+	close(recv);
+	EXPECT_EQ(2, kt_stat(send).receivers);
+	close(copy);
+	EXPECT_EQ(1, kt_stat(send).receivers);
+	EXPECT_TRUE(kt_asleep(job));
+	close(recv2);
+	EXPECT_EQ(-EIDRM, kt_join(job));
+	EXPECT_EQ(-EIDRM, kipc_send(send, "x", 1, -1));
+	EXPECT_LT(kt_again(self->dev, id, KIPC_RIGHT_SEND), 0);
+	close(send);
+}
+
+TEST_F(open, its_key_and_name_are_free_at_once)
+{
+	for (int i = 0; i < 100; i++) {
+		long fd = create_name(self->dev, NAME);
+
+		ASSERT_GE(fd, 0);
+		EXPECT_EQ(0, i % 2 ? kipc_remove((int)fd, 0) : close_all(fd));
+		EXPECT_EQ(-ENOENT, find_name(self->dev, NAME));
+		if (i % 2)
+			close_all(fd);
+	}
+}
+
+TEST_F(open, kept_by_any_handle)
+{
+	int fd = kt_private(self->dev, KIPC_OPEN_KEEP_BY_ANY, NULL), send, recv;
+	uint32_t id = kt_id(fd);
+
+	send = kt_again(self->dev, id, KIPC_RIGHT_SEND);
+	ASSERT_GE(send, 0);
+	close(fd);
+	EXPECT_EQ(0, kt_stat(send).receivers);
+	EXPECT_EQ(0, kipc_send(send, "x", 1, 0));
+	recv = kt_again(self->dev, id, KIPC_RIGHT_RECV);
+	ASSERT_GE(recv, 0);
+	EXPECT_EQ(1, kipc_recv(recv, self->buf, sizeof(self->buf), NULL, 0));
+	close(recv);
+	EXPECT_EQ(0, kipc_send(send, "x", 1, 0));
+	close(send);
+	EXPECT_LT(kt_again(self->dev, id, KIPC_RIGHT_RECV), 0);
+}
+
+/* Made to be sent to only: something must keep it */
+TEST_F(open, kept_without_a_receive_right)
+{
+	long fd = kt_openl(self->dev, .flags = KIPC_OPEN_CREATE | KIPC_OPEN_KEEP_BY_ANY,
+			   .rights = KIPC_RIGHT_SEND);
+
+	ASSERT_GE(fd, 0);
+	EXPECT_EQ(0, kipc_send((int)fd, "x", 1, 0));
+	EXPECT_EQ(0, kt_stat((int)fd).receivers);
+	close_all(fd);
+}
+
+TEST_F(open, persists_until_removed)
+{
+	int fd = kt_private(self->dev, KIPC_OPEN_PERSIST, NULL), send;
+	uint32_t id = kt_id(fd);
+	struct kipc_endpoint info;
+	struct kt_job *job;
+	struct kipc_op_rpc op;
+
+	EXPECT_EQ(0, kipc_send(fd, "kept", 4, 0));
+	close(fd);
+	ASSERT_EQ(0, kipc_stat(self->dev, id, &info));
+	EXPECT_EQ(0, info.handles);
+	EXPECT_EQ(1, info.msgs);
+
+	/* a call waits for somebody to come */
+	send = kt_again(self->dev, id, KIPC_RIGHT_SEND);
+	ASSERT_GE(send, 0);
+	op = kt_rpc_op("?", 1, self->buf, 16, NULL);
+	job = kt_start_ioctl(KT_THREAD, send, KIPC_IOC_RPC, &op);
+	ASSERT_TRUE(kt_asleep(job));
+	fd = kt_again(self->dev, id, KIPC_RIGHT_RECV);
+	ASSERT_GE(fd, 0);
+	EXPECT_EQ(4, kipc_recv(fd, self->buf, sizeof(self->buf), NULL, 0));
+	close(fd);
+	EXPECT_TRUE(kt_asleep(job));
+
+	EXPECT_EQ(0, kipc_remove(self->dev, id));
+	EXPECT_EQ(-EIDRM, kt_join(job));
+	EXPECT_EQ(-EIDRM, kipc_stat(self->dev, id, &info));
+	close(send);
+}
+
+TEST_F(open, unlinked_while_open)
+{
+	struct kipc_endpoint none = { .key = 0 };
+	long fd = create_name(self->dev, NAME), other;
+	struct kipc_endpoint info = { .key = KEY };
+
+	EXPECT_EQ(0, kipc_set((int)fd, 0, KIPC_SET_KEY, &info));
+	EXPECT_EQ(KEY, kt_stat((int)fd).key);
+	EXPECT_STREQ(NAME, kt_stat((int)fd).name);
+	other = find_key(self->dev, KEY);
+	EXPECT_TRUE(same(fd, other));
+	close_all(other);
+
+	EXPECT_EQ(0, kipc_set((int)fd, 0, KIPC_SET_KEY | KIPC_SET_NAME, &none));
+	EXPECT_EQ(0, kt_stat((int)fd).key);
+	EXPECT_STREQ("", kt_stat((int)fd).name);
+	EXPECT_EQ(-ENOENT, find_name(self->dev, NAME));
+	EXPECT_EQ(-ENOENT, find_key(self->dev, KEY));
+	other = create_name(self->dev, NAME);
+	ASSERT_GE(other, 0);
+	EXPECT_FALSE(same(fd, other));
+	EXPECT_EQ(0, kipc_send((int)fd, "x", 1, 0));
+	EXPECT_EQ(0, kt_stat((int)other).msgs);
+	EXPECT_EQ(1, kipc_recv((int)fd, self->buf, sizeof(self->buf), NULL, 0));
+	/* its end does not take the name from its successor */
+	close_all(fd);
+	fd = find_name(self->dev, NAME);
+	EXPECT_TRUE(same(fd, other));
+	close_all(fd);
+	close_all(other);
+}
+
+TEST_F(open, renamed)
+{
+	struct kipc_endpoint info = { .mode = 0777, .name = NAME "2" };
+	long fd = create_name(self->dev, NAME), other = create_name(self->dev, NAME "2"), found;
+
+	/* taken: nothing of it is done */
+	EXPECT_EQ(-EEXIST, kipc_set((int)fd, 0, KIPC_SET_NAME | KIPC_SET_MODE, &info));
+	EXPECT_STREQ(NAME, kt_stat((int)fd).name);
+	EXPECT_EQ(0666, kt_stat((int)fd).mode);
+	info.key = KEY;
+	EXPECT_EQ(-EEXIST, kipc_set((int)fd, 0, KIPC_SET_NAME | KIPC_SET_KEY, &info));
+	EXPECT_EQ(0, kt_stat((int)fd).key);
+	EXPECT_EQ(-ENOENT, find_key(self->dev, KEY));
+	close_all(other);
+
+	EXPECT_EQ(0, kipc_set((int)fd, 0, KIPC_SET_NAME | KIPC_SET_MODE, &info));
+	EXPECT_EQ(0777, kt_stat((int)fd).mode);
+	EXPECT_EQ(-ENOENT, find_name(self->dev, NAME));
+	found = find_name(self->dev, NAME "2");
+	EXPECT_TRUE(same(fd, found));
+	close_all(found);
+	/* to the name it has */
+	EXPECT_EQ(0, kipc_set((int)fd, 0, KIPC_SET_NAME, &info));
+	found = find_name(self->dev, NAME "2");
+	EXPECT_TRUE(same(fd, found));
+	close_all(found);
+	close_all(fd);
+}
+
+TEST_F(open, the_walk_over_ids)
+{
+	uint32_t ids[5], at = 0, last = 0;
+	unsigned int found = 0;
+	int fds[ARRAY_SIZE(ids)];
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(ids); i++) {
+		fds[i] = kt_private(self->dev, 0, NULL);
+		ids[i] = kt_id(fds[i]);
+	}
+	while (!kt_next(self->dev, &at)) {
+		EXPECT_GT(at, last);
+		last = at;
+		for (unsigned int i = 0; i < ARRAY_SIZE(ids); i++)
+			found += ids[i] == at;
+	}
+	EXPECT_EQ(ARRAY_SIZE(ids), found);
+	EXPECT_EQ(last, at);
+	EXPECT_EQ(-ENOENT, kt_next(self->dev, &at));
+
+	/* from one that has gone it goes on */
+	at = ids[2];
+	close(fds[2]);
+	EXPECT_EQ(0, kt_next(self->dev, &at));
+	EXPECT_GT(at, ids[2]);
+	at = ~0U;
+	EXPECT_EQ(-ENOENT, kt_next(self->dev, &at));
+	EXPECT_EQ(~0U, at);
+}
+
+static void send_fd(int sock, int fd)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = {
+		.header = {
+			.cmsg_len = CMSG_LEN(sizeof(int)),
+			.cmsg_level = SOL_SOCKET,
+			.cmsg_type = SCM_RIGHTS,
+		},
+	};
+	struct iovec iov = { "x", 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = &control, .msg_controllen = sizeof(control),
+	};
+
+	memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+	kt_need(sendmsg(sock, &msg, 0) == 1);
+}
+
+static int recv_fd(int sock)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	char byte;
+	struct iovec iov = { &byte, 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = &control, .msg_controllen = sizeof(control),
+	};
+	int fd;
+
+	kt_need(recvmsg(sock, &msg, MSG_CMSG_CLOEXEC) == 1);
+	memcpy(&fd, CMSG_DATA(&control.header), sizeof(fd));
+	return fd;
+}
+
+static long use_received(void *arg)
+{
+	int *sock = arg, fd;
+	char buf[16];
+
+	fd = recv_fd(*sock);
+	if (kt_send(fd, 0, 1, 0, "from B", 6))
+		return -1;
+	return kt_recv(fd, 0, KIPC_TYPE_EQ, 2, buf, sizeof(buf), NULL);
+}
+
+/* Whoever holds a handle has its rights, however it came there */
+TEST_F(open, handles_are_passed_over_a_socket)
+{
+	int fd = kt_private(self->dev, 0, NULL), pair[2];
+	struct kipc_result result;
+
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+	send_fd(pair[0], fd);
+	ASSERT_EQ(0, kt_send(fd, 0, 2, 0, "for B", 5));
+	EXPECT_EQ(5, kt_run(KT_AS(B), use_received, &pair[1]));
+	EXPECT_EQ(6, kipc_recv(fd, self->buf, sizeof(self->buf), &result, 0));
+	EXPECT_EQ(B, result.uid);
+	close(fd);
+	close(pair[0]);
+	close(pair[1]);
+}
+
+static long use_inherited(void *arg)
+{
+	int *fd = arg;
+
+	close(*fd);
+	return 0;
+}
+
+TEST_F(open, handles_are_inherited_by_fork)
+{
+	int fd = kt_private(self->dev, 0, NULL);
+
+	/* the child closes its copy and ends: the file is still ours */
+	EXPECT_EQ(0, kt_run(KT_FORK, use_inherited, &fd));
+	EXPECT_EQ(1, kt_stat(fd).handles);
+	EXPECT_EQ(0, kipc_send(fd, "x", 1, 0));
+	EXPECT_EQ(1, kipc_recv(fd, self->buf, sizeof(self->buf), NULL, 0));
+	close(fd);
+}
+
+TEST_F(open, a_full_descriptor_table_leaves_nothing_behind)
+{
+	struct rlimit limit, none;
+	uint32_t at = 0, before = 0, after = 0;
+	long ret;
+
+	while (!kt_next(self->dev, &at))
+		before++;
+	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &limit));
+	none = limit;
+	none.rlim_cur = 0;
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &none));
+	ret = create_name(self->dev, NAME);
+	EXPECT_EQ(-EMFILE, ret);
+	ret = kt_openl(self->dev, .flags = KIPC_OPEN_CREATE | KIPC_OPEN_PERSIST,
+		       .rights = KT_ALL_RIGHTS, .key = KEY);
+	EXPECT_EQ(-EMFILE, ret);
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
+	EXPECT_EQ(-ENOENT, find_name(self->dev, NAME));
+	EXPECT_EQ(-ENOENT, find_key(self->dev, KEY));
+	at = 0;
+	while (!kt_next(self->dev, &at))
+		after++;
+	EXPECT_EQ(before, after);
+}
+
+TEST_F(open, a_fault_leaves_nothing_behind)
+{
+	static const uint32_t flags[] = { 0, KIPC_OPEN_PERSIST, KIPC_OPEN_KEEP_BY_ANY };
+	unsigned int fds = kt_open_fds();
+	uint32_t at = 0, before = 0, after = 0;
+
+	while (!kt_next(self->dev, &at))
+		before++;
+	for (unsigned int i = 0; i < ARRAY_SIZE(flags); i++) {
+		struct kipc_op_open *op = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+					       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		*op = (struct kipc_op_open){
+			.flags = KIPC_OPEN_CREATE | flags[i], .rights = KT_ALL_RIGHTS,
+			KT_NAME(NAME),
+		};
+		/* it cannot be told what was made */
+		ASSERT_EQ(0, mprotect(op, 4096, PROT_READ));
+		EXPECT_EQ(-EFAULT, kt_open(self->dev, op));
+		EXPECT_EQ(-ENOENT, find_name(self->dev, NAME));
+		munmap(op, 4096);
+	}
+	EXPECT_EQ(fds, kt_open_fds());
+	at = 0;
+	while (!kt_next(self->dev, &at))
+		after++;
+	EXPECT_EQ(before, after);
+}
+
+struct elsewhere {
+	int sock;
+	uint32_t outer;
+	long by_name, by_id, made;
+	struct kt_flag ready, go;
+};
+
+static long look_elsewhere(void *arg)
+{
+	struct elsewhere *e = arg;
+	int dev = kt_device();
+	long fd;
+
+	e->by_name = find_name(dev, NAME);
+	e->by_id = kt_again(dev, e->outer, KIPC_RIGHT_SEND);
+	fd = kt_openl(dev, .flags = KIPC_OPEN_CREATE | KIPC_OPEN_EXCL | KIPC_OPEN_PERSIST,
+		      .rights = KT_ALL_RIGHTS, KT_NAME(NAME));
+	e->made = fd;
+	if (fd < 0)
+		return fd;
+	send_fd(e->sock, (int)fd);
+	kt_raise(&e->ready);
+	return kt_await(&e->go) ? 0 : -1;
+}
+
+TEST_F(open, two_network_namespaces)
+{
+	const struct kt_how how = { .ns = CLONE_NEWNET };
+	struct elsewhere *e = kt_new(struct elsewhere);
+	struct kipc_op_recv op = kt_recv_op(self->buf, sizeof(self->buf), NULL);
+	struct kt_job *job, *receiver;
+	int pair[2], fd, theirs;
+
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+	fd = (int)create_name(self->dev, NAME);
+	ASSERT_GE(fd, 0);
+	e->sock = pair[1];
+	e->outer = kt_id(fd);
+	job = kt_start(&how, look_elsewhere, e);
+	ASSERT_TRUE(kt_await(&e->ready));
+	EXPECT_EQ(-ENOENT, e->by_name);
+	EXPECT_LT(e->by_id, 0);
+	EXPECT_GE(e->made, 0);
+	theirs = recv_fd(pair[0]);
+
+	/* two endpoints of one name; a handle works wherever it is */
+	EXPECT_EQ(0, kipc_send(theirs, "theirs", 6, 0));
+	EXPECT_EQ(0, kt_stat(fd).msgs);
+	EXPECT_EQ(6, kipc_recv(theirs, self->buf, sizeof(self->buf), NULL, 0));
+	receiver = kt_start_ioctl(KT_THREAD, theirs, KIPC_IOC_RECV, &op);
+	ASSERT_TRUE(kt_asleep(receiver));
+
+	/* their namespace ends, with all that is in it, PERSIST or not */
+	kt_raise(&e->go);
+	EXPECT_EQ(0, kt_join(job));
+	EXPECT_EQ(-EIDRM, kt_join(receiver));
+	EXPECT_EQ(-EIDRM, kipc_send(theirs, "x", 1, 0));
+	EXPECT_EQ(0, kipc_send(fd, "x", 1, 0));
+	close(theirs);
+	close(fd);
+	close(pair[0]);
+	close(pair[1]);
+}
+
+static long pass_device(void *arg)
+{
+	struct elsewhere *e = arg;
+
+	send_fd(e->sock, kt_device());
+	kt_raise(&e->ready);
+	return kt_await(&e->go) ? 0 : -1;
+}
+
+/* A device file is its namespace, wherever it goes */
+TEST_F(open, a_device_file_of_another_namespace)
+{
+	const struct kt_how how = { .ns = CLONE_NEWNET };
+	struct elsewhere *e = kt_new(struct elsewhere);
+	struct kt_job *job, *opener;
+	int pair[2], dev, fd, other;
+	struct kipc_limits limits;
+
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+	e->sock = pair[1];
+	job = kt_start(&how, pass_device, e);
+	ASSERT_TRUE(kt_await(&e->ready));
+	dev = recv_fd(pair[0]);
+	fd = (int)create_name(dev, NAME);
+	EXPECT_GE(fd, 0);
+	EXPECT_EQ(-ENOENT, find_name(self->dev, NAME));
+	other = (int)create_name(self->dev, NAME);
+	EXPECT_GE(other, 0);
+	opener = wait_for(KT_THREAD, dev, NAME "2", 0, 0);
+
+	kt_raise(&e->go);
+	EXPECT_EQ(0, kt_join(job));
+	EXPECT_EQ(-EIDRM, kt_join(opener));
+	EXPECT_EQ(-EIDRM, kipc_send(fd, "x", 1, 0));
+	EXPECT_EQ(-EIDRM, create_name(dev, NAME "3"));
+	EXPECT_EQ(0, kipc_info(dev, &limits));
+	close(fd);
+	close(other);
+	close(dev);
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,554 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Promise 10: one user's exhaustion is that user's own.
+ *
+ * The tests run as root and speak for ordinary users (kt_do_as), because root
+ * is exempt from the limits per user.
+ */
+#include <sys/syscall.h>
+
+#include "common.h"
+#include "kselftest_harness.h"
+
+#define A KT_UID_A	/* owns the endpoints */
+#define B KT_UID_B
+#define C KT_UID_C
+
+FIXTURE(quota) {
+	int dev;
+};
+
+FIXTURE_SETUP(quota)
+{
+	self->dev = kt_device();
+}
+
+FIXTURE_TEARDOWN(quota)
+{
+	kt_restore_params();
+	close(self->dev);
+}
+
+static long create_as(int dev, uid_t uid, const struct kipc_attr *attr)
+{
+	struct kipc_op_open op = {
+		.flags = KIPC_OPEN_CREATE,
+		.rights = KT_ALL_RIGHTS,
+		.mode = 0666,
+	};
+
+	if (attr)
+		op.attr = *attr;
+	return kt_do_as(uid, kt_open(dev, &op));
+}
+
+static long send_as(int fd, uid_t uid, size_t len)
+{
+	static const char buf[4096];
+
+	return kt_do_as(uid, kt_send(fd, 0, uid, 0, buf, len));
+}
+
+/* Sends until it is refused; how many went in, or the unexpected -errno */
+static long fill_as(int fd, uid_t uid, size_t len)
+{
+	long n, ret = 0;
+
+	for (n = 0; n < 1000 && !(ret = send_as(fd, uid, len)); n++)
+		;
+	return ret == -EAGAIN ? n : ret;
+}
+
+static long take_from(int fd, uid_t uid)
+{
+	char buf[4096];
+	struct kipc_result result;
+
+	return kt_recv(fd, 0, KIPC_TYPE_EQ, uid, buf, sizeof(buf), &result);
+}
+
+TEST_F(quota, p10_an_endpoint_holds_what_its_capacity_says)
+{
+	const struct kipc_attr few = { .max_size = 10, .max_msgs = 3, .max_bytes = 100 };
+	const struct kipc_attr small = { .max_size = 60, .max_msgs = 100, .max_bytes = 100 };
+	long fd = create_as(self->dev, A, &few);
+
+	ASSERT_GE(fd, 0);
+	EXPECT_EQ(3, fill_as((int)fd, A, 1));
+	EXPECT_EQ(-EMSGSIZE, send_as((int)fd, A, 11));
+	close((int)fd);
+
+	fd = create_as(self->dev, A, &small);
+	ASSERT_GE(fd, 0);
+	EXPECT_EQ(0, send_as((int)fd, A, 60));
+	EXPECT_EQ(-EAGAIN, send_as((int)fd, A, 41));
+	EXPECT_EQ(0, send_as((int)fd, A, 40));
+	EXPECT_EQ(100, kt_stat((int)fd).bytes);
+	EXPECT_EQ(-EAGAIN, send_as((int)fd, A, 1));
+	/* that is a limit of bytes */
+	EXPECT_EQ(0, send_as((int)fd, A, 0));
+	close((int)fd);
+}
+
+TEST_F(quota, p10_capacity_has_a_limit)
+{
+	struct kipc_attr attr = { .max_size = 4096, .max_msgs = 10, .max_bytes = 1 << 20 };
+	long fd;
+
+	kt_set_param("capacity_max", (1 << 20) + 10 * 256);
+	fd = create_as(self->dev, A, &attr);
+	EXPECT_GE(fd, 0);
+	close((int)fd);
+	attr.max_msgs++;
+	EXPECT_EQ(-EMSGSIZE, create_as(self->dev, A, &attr));
+	attr.max_msgs--;
+	attr.max_bytes++;
+	EXPECT_EQ(-EMSGSIZE, create_as(self->dev, A, &attr));
+	attr.max_bytes = ~0ULL;
+	EXPECT_EQ(-EMSGSIZE, create_as(self->dev, A, &attr));
+	attr.max_bytes = 1ULL << 63;
+	EXPECT_EQ(-EMSGSIZE, create_as(self->dev, A, &attr));
+	attr.max_bytes = 0;
+	attr.max_msgs = ~0U;
+	EXPECT_EQ(-EMSGSIZE, create_as(self->dev, A, &attr));
+	attr.max_msgs = 0;
+	attr.max_size = (uint32_t)kt_param("msg_max") + 1;
+	EXPECT_EQ(-EMSGSIZE, create_as(self->dev, A, &attr));
+	/* not even root may have larger messages */
+	EXPECT_EQ(-EMSGSIZE, create_as(self->dev, 0, &attr));
+	attr.max_size = ~0U;
+	EXPECT_EQ(-EMSGSIZE, create_as(self->dev, A, &attr));
+	/* room for one message there must be */
+	attr.max_size = 1000;
+	attr.max_bytes = 999;
+	EXPECT_EQ(-EINVAL, create_as(self->dev, A, &attr));
+}
+
+TEST_F(quota, p10_a_sender_holds_at_most_half_of_what_is_free)
+{
+	const struct kipc_attr attr = { .max_size = 64, .max_msgs = 8, .max_bytes = 512 };
+	int fd = (int)create_as(self->dev, A, &attr);
+
+	ASSERT_GE(fd, 0);
+	EXPECT_EQ(4, fill_as(fd, B, 1));
+	EXPECT_EQ(2, fill_as(fd, C, 1));
+	/* the owner may take what there is */
+	EXPECT_EQ(2, fill_as(fd, A, 1));
+	EXPECT_EQ(8, kt_stat(fd).msgs);
+	EXPECT_EQ(3, kt_stat(fd).refused);
+
+	/* B holds 4 of the 5 that C and A leave it: no more until it is below half */
+	EXPECT_EQ(1, take_from(fd, A));
+	EXPECT_EQ(-EAGAIN, send_as(fd, B, 1));
+	EXPECT_EQ(0, send_as(fd, A, 1));
+	for (int i = 0; i < 4; i++)
+		EXPECT_EQ(1, take_from(fd, B));
+	EXPECT_EQ(2, fill_as(fd, B, 1));
+}
+
+TEST_F(quota, p10_a_sender_may_always_have_one_message)
+{
+	const struct kipc_attr attr = { .max_size = 600, .max_msgs = 8, .max_bytes = 1000 };
+	int fd = (int)create_as(self->dev, A, &attr);
+
+	ASSERT_GE(fd, 0);
+	/* more than half of the bytes, but the only one */
+	EXPECT_EQ(0, send_as(fd, B, 600));
+	EXPECT_EQ(-EAGAIN, send_as(fd, B, 1));
+	EXPECT_EQ(600, take_from(fd, B));
+	for (int i = 0; i < 7; i++)
+		EXPECT_EQ(0, send_as(fd, A, 1));
+	/* half of the one that is left is none */
+	EXPECT_EQ(0, send_as(fd, B, 1));
+	EXPECT_EQ(-EAGAIN, send_as(fd, B, 1));
+	EXPECT_EQ(8, kt_stat(fd).msgs);
+}
+
+TEST_F(quota, p10_the_share_counts_bytes_too)
+{
+	const struct kipc_attr attr = { .max_size = 100, .max_msgs = 100, .max_bytes = 1000 };
+	int fd = (int)create_as(self->dev, A, &attr);
+
+	ASSERT_GE(fd, 0);
+	EXPECT_EQ(5, fill_as(fd, B, 100));
+	EXPECT_EQ(2, fill_as(fd, C, 100));
+	EXPECT_EQ(3, fill_as(fd, A, 100));
+	EXPECT_EQ(1000, kt_stat(fd).bytes);
+}
+
+/* Over its share a sender waits, and holds up nobody else */
+TEST_F(quota, p10_over_its_share_a_sender_waits)
+{
+	const struct kipc_attr attr = { .max_size = 64, .max_msgs = 8, .max_bytes = 512 };
+	int fd = (int)create_as(self->dev, A, &attr);
+	struct kipc_op_send op = kt_send_op("", 1);
+	struct kt_job *job;
+
+	ASSERT_GE(fd, 0);
+	EXPECT_EQ(4, fill_as(fd, B, 1));
+	op.type = B;
+	op.prio = 9;
+	job = kt_start_ioctl(KT_AS(B), fd, KIPC_IOC_SEND, &op);
+	ASSERT_TRUE(kt_asleep(job));
+
+	/* lower priority, later, and yet they pass: the share is B's own matter */
+	EXPECT_EQ(0, send_as(fd, C, 1));
+	EXPECT_EQ(0, send_as(fd, A, 1));
+	EXPECT_TRUE(kt_asleep(job));
+	EXPECT_EQ(1, kt_stat(fd).waiters);
+
+	/* others leaving make room for it only when half of the rest is more than it has */
+	EXPECT_EQ(1, take_from(fd, C));
+	EXPECT_TRUE(kt_asleep(job));
+	/* prio 9 is first of B's and is taken directly, which ends the wait */
+	EXPECT_EQ(1, take_from(fd, B));
+	EXPECT_EQ(0, kt_join(job));
+	EXPECT_EQ(5, kt_stat(fd).msgs);
+	EXPECT_EQ(0, kt_stat(fd).waiters);
+}
+
+TEST_F(quota, p10_a_share_that_grows_admits_who_waits)
+{
+	const struct kipc_attr attr = { .max_size = 64, .max_msgs = 8, .max_bytes = 512 };
+	int fd = (int)create_as(self->dev, A, &attr);
+	struct kipc_op_send op = kt_send_op("", 1);
+	struct kt_job *job;
+
+	ASSERT_GE(fd, 0);
+	for (int i = 0; i < 4; i++)
+		EXPECT_EQ(0, send_as(fd, A, 1));
+	EXPECT_EQ(2, fill_as(fd, B, 1));
+	op.type = B;
+	job = kt_start_ioctl(KT_AS(B), fd, KIPC_IOC_SEND, &op);
+	ASSERT_TRUE(kt_asleep(job));
+	EXPECT_EQ(1, take_from(fd, A));
+	EXPECT_TRUE(kt_asleep(job));	/* half of 5 is still 2 */
+	EXPECT_EQ(1, take_from(fd, A));
+	EXPECT_EQ(0, kt_join(job));
+	EXPECT_EQ(5, kt_stat(fd).msgs);
+}
+
+TEST_F(quota, p10_endpoints_per_user)
+{
+	int fds[4], other;
+
+	kt_set_param("user_endpoints_max", 3);
+	/* twice: everything that was charged is given back */
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < 3; i++) {
+			fds[i] = (int)create_as(self->dev, A, NULL);
+			ASSERT_GE(fds[i], 0);
+		}
+		EXPECT_EQ(-EDQUOT, create_as(self->dev, A, NULL));
+		/* another user does not feel it, root is exempt */
+		other = (int)create_as(self->dev, B, NULL);
+		EXPECT_GE(other, 0);
+		close(other);
+		other = (int)create_as(self->dev, 0, NULL);
+		EXPECT_GE(other, 0);
+		close(other);
+		/* what A has goes on working */
+		EXPECT_EQ(0, send_as(fds[0], A, 1));
+
+		close(fds[1]);
+		fds[1] = (int)create_as(self->dev, A, NULL);
+		EXPECT_GE(fds[1], 0);
+		EXPECT_EQ(-EDQUOT, create_as(self->dev, A, NULL));
+		for (int i = 0; i < 3; i++)
+			close(fds[i]);
+	}
+}
+
+TEST_F(quota, p10_a_refused_open_charges_nothing)
+{
+	struct kipc_op_open op = {
+		.flags = KIPC_OPEN_CREATE | KIPC_OPEN_EXCL,
+		.rights = KT_ALL_RIGHTS,
+		.mode = 0666,
+		KT_NAME("quota-taken"),
+	};
+	struct kipc_attr bad = { .max_size = ~0U };
+	long fd, ret;
+
+	kt_set_param("user_endpoints_max", 2);
+	fd = kt_do_as(A, kt_open(self->dev, &op));
+	ASSERT_GE(fd, 0);
+	for (int i = 0; i < 5; i++) {
+		EXPECT_EQ(-EEXIST, kt_do_as(A, kt_open(self->dev, &op)));
+		EXPECT_EQ(-EMSGSIZE, create_as(self->dev, A, &bad));
+	}
+	ret = create_as(self->dev, A, NULL);
+	EXPECT_GE(ret, 0);
+	close((int)ret);
+	close((int)fd);
+}
+
+TEST_F(quota, p10_capacity_per_user)
+{
+	const struct kipc_attr attr = { .max_size = 8192, .max_msgs = 16, .max_bytes = 16384 };
+	const unsigned long long charge = 16384 + 16 * 256;
+	struct kipc_op_stat set = { .what = KIPC_SET_CAPACITY, .info.attr = attr };
+	int fds[3];
+	long fd;
+
+	kt_set_param("user_capacity_max", 3 * charge);
+	for (int i = 0; i < 3; i++) {
+		fds[i] = (int)create_as(self->dev, A, &attr);
+		ASSERT_GE(fds[i], 0);
+	}
+	EXPECT_EQ(-EDQUOT, create_as(self->dev, A, &attr));
+	fd = create_as(self->dev, B, &attr);
+	EXPECT_GE(fd, 0);
+	close((int)fd);
+
+	/* a larger one is refused, and then it is as before */
+	set.info.attr.max_bytes++;
+	EXPECT_EQ(-EDQUOT, kt_do_as(A, kt_op_set(fds[0], &set)));
+	EXPECT_EQ(16384, kt_stat(fds[0]).attr.max_bytes);
+	/* a smaller one gives back the difference */
+	set.info.attr.max_bytes = 8192;
+	EXPECT_EQ(0, kt_do_as(A, kt_op_set(fds[0], &set)));
+	EXPECT_EQ(8192, kt_stat(fds[0]).attr.max_bytes);
+	set.info.attr.max_bytes = 16384 + 8192;
+	EXPECT_EQ(0, kt_do_as(A, kt_op_set(fds[1], &set)));
+	set.info.attr.max_bytes++;
+	EXPECT_EQ(-EDQUOT, kt_do_as(A, kt_op_set(fds[1], &set)));
+
+	for (int i = 0; i < 3; i++)
+		close(fds[i]);
+	for (int i = 0; i < 3; i++) {
+		fds[i] = (int)create_as(self->dev, A, &attr);
+		ASSERT_GE(fds[i], 0);
+	}
+	EXPECT_EQ(-EDQUOT, create_as(self->dev, A, &attr));
+}
+
+static long fill_namespace(void *arg)
+{
+	int dev = kt_device();
+	long fd, n;
+
+	(void)arg;
+	for (n = 0; (fd = kt_openl(dev, .flags = KIPC_OPEN_CREATE, .rights = KT_ALL_RIGHTS)) >= 0;)
+		n++;
+	return fd == -ENOSPC ? n : fd;
+}
+
+TEST_F(quota, p10_endpoints_per_namespace)
+{
+	const struct kt_how how = { .ns = CLONE_NEWNET };
+
+	kt_set_param("endpoints_max", 4);
+	EXPECT_EQ(4, kt_run(&how, fill_namespace, NULL));
+}
+
+static long call_async(int fd, uid_t uid, uint64_t room, uint64_t *token)
+{
+	struct kipc_op_rpc op = kt_rpc_op("?", 1, NULL, 0, NULL);
+	long ret;
+
+	op.flags = KIPC_ASYNC;
+	op.reply_room = room;
+	ret = kt_do_as(uid, kt_op_rpc(fd, &op));
+	if (token)
+		*token = op.token;
+	return ret;
+}
+
+TEST_F(quota, p10_async_calls_per_user)
+{
+	int fd = (int)create_as(self->dev, A, NULL), client;
+	uint64_t tokens[3], other;
+
+	ASSERT_GE(fd, 0);
+	client = kt_again(self->dev, kt_id(fd), KIPC_RIGHT_SEND);
+	ASSERT_GE(client, 0);
+	kt_set_param("user_calls_max", 3);
+	for (int i = 0; i < 3; i++)
+		ASSERT_EQ(0, call_async(client, B, 10, &tokens[i]));
+	EXPECT_EQ(-EDQUOT, call_async(client, B, 10, NULL));
+	EXPECT_EQ(3, kt_stat(fd).msgs);
+	EXPECT_EQ(0, call_async(client, C, 10, &other));
+	/* messages are not calls */
+	EXPECT_EQ(0, send_as(client, B, 1));
+
+	EXPECT_EQ(0, kt_cancel(client, tokens[1], NULL));
+	EXPECT_EQ(0, call_async(client, B, 10, &tokens[1]));
+	EXPECT_EQ(-EDQUOT, call_async(client, B, 10, NULL));
+	close(client);
+
+	client = kt_again(self->dev, kt_id(fd), KIPC_RIGHT_SEND);
+	ASSERT_GE(client, 0);
+	for (int i = 0; i < 3; i++)
+		EXPECT_EQ(0, call_async(client, B, 10, &tokens[i]));
+	EXPECT_EQ(-EDQUOT, call_async(client, B, 10, NULL));
+	close(client);
+}
+
+/* An answered call counts until it is collected */
+TEST_F(quota, p10_a_call_counts_until_collected)
+{
+	int fd = (int)create_as(self->dev, A, NULL);
+	struct kipc_result result;
+	struct kipc_op_rpc collect;
+	char buf[16];
+	uint64_t token;
+
+	ASSERT_GE(fd, 0);
+	kt_set_param("user_calls_max", 1);
+	ASSERT_EQ(0, call_async(fd, B, 10, &token));
+	ASSERT_EQ(1, kt_recv(fd, 0, 0, 0, buf, sizeof(buf), &result));
+	EXPECT_EQ(-EDQUOT, call_async(fd, B, 10, NULL));
+	ASSERT_EQ(0, kt_reply(fd, result.token, 0, "ok", 2));
+	EXPECT_EQ(-EDQUOT, call_async(fd, B, 10, NULL));
+	collect = kt_rpc_op(NULL, 0, buf, sizeof(buf), &result);
+	collect.token = token;
+	EXPECT_EQ(2, kt_op_rpc(fd, &collect));
+	EXPECT_EQ(0, call_async(fd, B, 10, NULL));
+}
+
+TEST_F(quota, p10_reply_room_per_user)
+{
+	int fd = (int)create_as(self->dev, A, NULL);
+	uint64_t tokens[2];
+
+	ASSERT_GE(fd, 0);
+	kt_set_param("user_reply_room_max", 2500);
+	ASSERT_EQ(0, call_async(fd, B, 1000, &tokens[0]));
+	ASSERT_EQ(0, call_async(fd, B, 1500, &tokens[1]));
+	EXPECT_EQ(-EDQUOT, call_async(fd, B, 1, NULL));
+	EXPECT_EQ(2, kt_stat(fd).msgs);
+	EXPECT_EQ(0, call_async(fd, C, 2500, NULL));
+	EXPECT_EQ(-EDQUOT, call_async(fd, C, ~0ULL, NULL));
+	EXPECT_EQ(0, kt_cancel(fd, tokens[0], NULL));
+	EXPECT_EQ(-EDQUOT, call_async(fd, B, 1001, NULL));
+	EXPECT_EQ(0, call_async(fd, B, 1000, NULL));
+}
+
+static long open_as(int dev, uid_t uid, uint32_t id)
+{
+	return kt_do_as(uid, kt_again(dev, id, KIPC_RIGHT_SEND));
+}
+
+/* Opens until it is refused with @error; how many, or the unexpected -errno */
+static long open_many(int dev, uid_t uid, uint32_t id, int error)
+{
+	long n, fd;
+
+	for (n = 0; (fd = open_as(dev, uid, id)) >= 0; n++)
+		;
+	return fd == -error ? n : fd;
+}
+
+TEST_F(quota, p10_handles_per_endpoint)
+{
+	int fd = (int)create_as(self->dev, A, NULL);
+	uint32_t id;
+
+	ASSERT_GE(fd, 0);
+	id = kt_id(fd);
+	kt_set_param("handles_max", 8);
+	/* A has one: half of 7, half of the 4 that A and B leave */
+	EXPECT_EQ(3, open_many(self->dev, B, id, EDQUOT));
+	EXPECT_EQ(2, open_many(self->dev, C, id, EDQUOT));
+	EXPECT_EQ(2, open_many(self->dev, A, id, ENOSPC));
+	EXPECT_EQ(8, kt_stat(fd).handles);
+	/* they all work */
+	EXPECT_EQ(0, send_as(fd, A, 1));
+}
+
+TEST_F(quota, p10_waiters_per_endpoint)
+{
+	int fd = (int)create_as(self->dev, A, NULL);
+	char *buf = kt_shared(8192);
+	struct kipc_op_recv op = kt_recv_op(buf, 8192, NULL);
+	struct kt_job *jobs[8];
+	int n = 0;
+
+	ASSERT_GE(fd, 0);
+	kt_set_param("waiters_max", 8);
+	for (; n < 4; n++) {
+		jobs[n] = kt_start_ioctl(KT_AS(B), fd, KIPC_IOC_RECV, &op);
+		ASSERT_TRUE(kt_asleep(jobs[n]));
+	}
+	EXPECT_EQ(-EDQUOT, kt_do_as(B, kt_op_recv(fd, &op)));
+	for (; n < 6; n++) {
+		jobs[n] = kt_start_ioctl(KT_AS(C), fd, KIPC_IOC_RECV, &op);
+		ASSERT_TRUE(kt_asleep(jobs[n]));
+	}
+	EXPECT_EQ(-EDQUOT, kt_do_as(C, kt_op_recv(fd, &op)));
+	for (; n < 8; n++) {
+		jobs[n] = kt_start_ioctl(KT_AS(A), fd, KIPC_IOC_RECV, &op);
+		ASSERT_TRUE(kt_asleep(jobs[n]));
+	}
+	EXPECT_EQ(-ENOSPC, kt_do_as(A, kt_op_recv(fd, &op)));
+	EXPECT_EQ(8, kt_stat(fd).waiters);
+	/* who need not wait is not refused */
+	EXPECT_EQ(0, send_as(fd, C, 1));
+	EXPECT_EQ(1, kt_join(jobs[0]));
+	for (n = 1; n < 8; n++)
+		EXPECT_EQ(KT_DIED - SIGKILL, kt_kill(jobs[n]));
+	EXPECT_EQ(0, kt_stat(fd).waiters);
+	jobs[0] = kt_start_ioctl(KT_AS(B), fd, KIPC_IOC_RECV, &op);
+	EXPECT_TRUE(kt_asleep(jobs[0]));
+}
+
+struct inside {
+	int dev;
+	long created[3];
+	long refused;
+	struct kt_flag ready, go;
+};
+
+/* Inside a user namespace that A made: users that A invented */
+static long create_inside(void *arg)
+{
+	struct inside *in = arg;
+
+	for (unsigned int i = 0; i < 3; i++) {
+		kt_need(syscall(SYS_setresuid, -1, i + 1, -1) == 0);
+		in->created[i] = kt_openl(in->dev, .flags = KIPC_OPEN_CREATE,
+					  .rights = KT_ALL_RIGHTS);
+		kt_need(syscall(SYS_setresuid, -1, 0, -1) == 0);
+	}
+	kt_need(syscall(SYS_setresuid, -1, 4, -1) == 0);
+	in->refused = kt_openl(in->dev, .flags = KIPC_OPEN_CREATE, .rights = KT_ALL_RIGHTS);
+	kt_raise(&in->ready);
+	return kt_await(&in->go) ? 0 : -1;
+}
+
+TEST_F(quota, p10_a_user_namespace_is_charged_to_who_made_it)
+{
+	const struct kt_how how = {
+		.ns = CLONE_NEWUSER,
+		.outer_uid = A,
+		.outer_gid = A,
+		.uid_map = "0 100000 10",
+		.gid_map = "0 100000 10",
+	};
+	struct inside *in = kt_new(struct inside);
+	struct kt_job *job;
+	long fd;
+
+	kt_set_param("user_endpoints_max", 3);
+	in->dev = self->dev;
+	job = kt_start(&how, create_inside, in);
+	ASSERT_TRUE(kt_await(&in->ready));
+	for (int i = 0; i < 3; i++)
+		EXPECT_GE(in->created[i], 0);
+	EXPECT_EQ(-EDQUOT, in->refused);
+	EXPECT_EQ(-EDQUOT, create_as(self->dev, A, NULL));
+	fd = create_as(self->dev, B, NULL);
+	EXPECT_GE(fd, 0);
+	close((int)fd);
+
+	kt_raise(&in->go);
+	EXPECT_EQ(0, kt_join(job));
+	for (int i = 0; i < 3; i++) {
+		fd = create_as(self->dev, A, NULL);
+		EXPECT_GE(fd, 0);
+	}
+	EXPECT_EQ(-EDQUOT, create_as(self->dev, A, NULL));
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// A C++ program against the installed header and library.
+
+#include <kipc.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <string>
+
+namespace {
+
+class Handle {
+public:
+	explicit Handle(int fd) : fd_(fd) {}
+	ssize_t call(const std::string &request, std::string &answer, kipc_result &result) const
+	{
+		iovec in = { const_cast<char *>(request.data()), request.size() };
+		iovec out = { &answer[0], answer.size() };
+		kipc_msg req = kipc_msg(), reply = kipc_msg();
+
+		req.type = 1;
+		req.flags = KIPC_IDEMPOTENT;
+		req.iov = &in;
+		req.iovcnt = 1;
+		reply.flags = KIPC_TRUNCATE;
+		reply.iov = &out;
+		reply.iovcnt = 1;
+		return kipc_rpcmsg(fd_, &req, &reply, &result, 1000);
+	}
+	int fd() const { return fd_; }
+
+private:
+	int fd_;
+};
+
+} // namespace
+
+int main()
+{
+	std::string answer(64, ' ');
+	kipc_result result = kipc_result();
+	kipc_attr attr = kipc_attr();
+
+	attr.max_size = 64;
+	errno = EXDEV;
+
+	Handle none(kipc_create("id:1", KIPC_OPEN_PERSIST, 0600, &attr));
+	if (none.fd() != -EINVAL || errno != EXDEV) {
+		std::printf("# kipc_create: %d, errno %d\n", none.fd(), errno);
+		return 1;
+	}
+
+	ssize_t size = none.call("question", answer, result);
+	if (size != -EBADF || result.flags & KIPC_RESULT_DELIVERED || errno != EXDEV) {
+		std::printf("# kipc_rpcmsg: %ld, errno %d\n", static_cast<long>(size), errno);
+		return 1;
+	}
+	return 0;
+}

@@ -1,0 +1,742 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Tests of libkipc without the module: this program has an ioctl(2) and a
+ * syscall(2) of its own, which note what the library asks for and answer what
+ * the test wants. It is linked with the static library, internals included.
+ */
+#include "internal.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+#define HANDLE		7	/* descriptors of the kernel played here */
+#define DEVICE		8
+#define TOKEN		0x1234567890abcdefULL
+#define POISON		0x5a
+
+static int failures, failed_before;
+
+#define CHECK(condition) do {							\
+	if (!(condition)) {							\
+		printf("# %s:%d: %s\n", __FILE__, __LINE__, #condition);	\
+		failures++;							\
+	}									\
+} while (0)
+
+static void end(const char *name)
+{
+	printf("%s unit: %s\n", failures == failed_before ? "ok" : "not ok", name);
+	failed_before = failures;
+}
+
+/* The kernel played here: what it was asked, and what it answers */
+static struct {
+	unsigned int calls;
+	unsigned int opens, closes;
+	unsigned long request[4];
+	union {
+		struct kipc_limits limits;
+		struct kipc_op_open open;
+		struct kipc_op_restrict restricted;
+		struct kipc_op_stat stat;
+		struct kipc_op_remove remove;
+		struct kipc_op_next next;
+		struct kipc_op_send send;
+		struct kipc_op_recv recv;
+		struct kipc_op_rpc rpc;
+		struct kipc_op_reply reply;
+		struct kipc_op_reply_recv reply_recv;
+		struct kipc_op_token token;
+		struct kipc_op_shutdown shutdown;
+	} op;			/* of the first call */
+	int ret;		/* >= 0, or a negative errno */
+	int open_ret;
+	void (*act)(void *op);	/* on the first call */
+} kernel;
+
+static struct kipc_iovec seen[2][KIPC_IOV_MAX];	/* as the payloads said */
+
+static void look(const struct kipc_payload *payload, struct kipc_iovec *to)
+{
+	if (payload->iovcnt)
+		memcpy(to, (void *)(uintptr_t)payload->base, payload->iovcnt * sizeof(*to));
+}
+
+int ioctl(int fd, unsigned long request, ...)
+{
+	va_list arguments;
+	void *op;
+
+	va_start(arguments, request);
+	op = va_arg(arguments, void *);
+	va_end(arguments);
+
+	CHECK(fd == HANDLE || fd == DEVICE);
+	CHECK(kernel.calls < ARRAY_SIZE(kernel.request));
+	kernel.request[kernel.calls++] = request;
+	if (kernel.calls > 1)
+		return 0;
+
+	memcpy(&kernel.op, op, _IOC_SIZE(request));
+	if (request == KIPC_IOC_SEND) {
+		look(&kernel.op.send.payload, seen[0]);
+	} else if (request == KIPC_IOC_RECV) {
+		look(&kernel.op.recv.payload, seen[0]);
+	} else if (request == KIPC_IOC_RPC) {
+		look(&kernel.op.rpc.request, seen[0]);
+		look(&kernel.op.rpc.reply, seen[1]);
+	} else if (request == KIPC_IOC_REPLY) {
+		look(&kernel.op.reply.payload, seen[0]);
+	} else if (request == KIPC_IOC_REPLY_RECV) {
+		look(&kernel.op.reply_recv.reply, seen[0]);
+		look(&kernel.op.reply_recv.recv.payload, seen[1]);
+	}
+	if (kernel.act)
+		kernel.act(op);
+	if (kernel.ret >= 0)
+		return kernel.ret;
+	errno = -kernel.ret;
+	return -1;
+}
+
+long syscall(long number, ...)
+{
+	va_list arguments;
+	int ret = 0;
+
+	va_start(arguments, number);
+	if (number == SYS_openat) {
+		CHECK(va_arg(arguments, int) == AT_FDCWD);
+		CHECK(!strcmp(va_arg(arguments, char *), "/dev/kipc"));
+		CHECK(va_arg(arguments, int) == (O_RDWR | O_CLOEXEC));
+		kernel.opens++;
+		ret = kernel.open_ret;
+	} else {
+		CHECK(number == SYS_close);
+		CHECK(va_arg(arguments, int) == DEVICE);
+		kernel.closes++;
+		ret = -EINTR;	/* must not show anywhere */
+	}
+	va_end(arguments);
+	if (ret >= 0)
+		return ret;
+	errno = -ret;
+	return -1;
+}
+
+static void play(int ret, void (*act)(void *op))
+{
+	memset(&kernel, 0, sizeof(kernel));
+	kernel.open_ret = DEVICE;
+	kernel.ret = ret;
+	kernel.act = act;
+	errno = EXDEV;
+}
+
+/* @n system calls, the first of them @request, and errno was not touched */
+static bool asked(unsigned int n, unsigned long request)
+{
+	return kernel.calls == n && kernel.request[0] == request && errno == EXDEV;
+}
+
+/* Refused before any system call */
+static bool refused(long ret)
+{
+	return ret == -EINVAL && !kernel.calls && !kernel.opens && errno == EXDEV;
+}
+
+static bool zeros(const void *memory, size_t size)
+{
+	const unsigned char *bytes = memory;
+
+	while (size && !*bytes) {
+		bytes++;
+		size--;
+	}
+	return !size;
+}
+
+static int address(struct kipc_op_open *op, const char *text)
+{
+	memset(op, 0, sizeof(*op));
+	errno = EXDEV;
+	return libkipc_address(op, text);
+}
+
+static void test_addresses(void)
+{
+	static const struct {
+		const char *text;
+		uint64_t key;
+		uint32_t id;
+	} good[] = {
+		{ "key:1", 1, 0 },
+		{ "key:0x1", 1, 0 },
+		{ "key:0XfF", 255, 0 },
+		{ "key:010", 10, 0 },
+		{ "key:0000000000000000000000000000000000000000000000000009", 9, 0 },
+		{ "key:18446744073709551615", UINT64_MAX, 0 },
+		{ "key:0xffffffffffffffff", UINT64_MAX, 0 },
+		{ "key:9223372036854775808", KIPC_KEY_RESERVED, 0 },
+		{ "id:2049", 0, 2049 },
+		{ "id:0x7fffffff", 0, 0x7fffffff },
+		{ "id:4294967295", 0, UINT32_MAX },
+	};
+	static const char *const bad[] = {
+		"", "key:", "key:0", "key:0x", "key:0x0", "key:00", "key:-1", "key:+1", "key: 1",
+		"key:1 ", "key:1x", "key:a", "key:0xg", "key:1\n", "key:18446744073709551616",
+		"key:0x10000000000000000", "key:99999999999999999999999", "key:x1", "key:0x0x1",
+		"id:", "id:0", "id:0x", "id:-1", "id:4294967296", "id:0x100000000", "id:1,",
+		"id:18446744073709551617",
+	};
+	static const char *const names[] = {
+		"a", "key", "id", "Key:1", " key:1", "sys.x", "/x y\n",
+	};
+	char name[KIPC_NAME_MAX + 2];
+	struct kipc_op_open op;
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		CHECK(address(&op, good[i].text) == 0 && errno == EXDEV);
+		CHECK(op.key == good[i].key && op.id == good[i].id && !op.name && !op.name_len);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		CHECK(address(&op, bad[i]) == -EINVAL && errno == EXDEV);
+		CHECK(zeros(&op, sizeof(op)));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		CHECK(address(&op, names[i]) == 0);
+		CHECK(op.name == (uintptr_t)names[i] && op.name_len == strlen(names[i]));
+		CHECK(!op.key && !op.id);
+	}
+	CHECK(address(&op, NULL) == 0 && zeros(&op, sizeof(op)));
+
+	memset(name, 'n', sizeof(name));
+	name[KIPC_NAME_MAX + 1] = 0;
+	CHECK(address(&op, name) == -ENAMETOOLONG && errno == EXDEV);
+	name[KIPC_NAME_MAX] = 0;
+	CHECK(address(&op, name) == 0 && op.name_len == KIPC_NAME_MAX);
+	end("addresses");
+}
+
+static void test_deadlines(void)
+{
+	const struct timespec zero = { 0 }, now = { .tv_sec = 100, .tv_nsec = 999999999 };
+	const struct timespec late = { .tv_sec = 4102444800LL };	/* the year 2100 */
+	const struct timespec negative = { .tv_sec = -5, .tv_nsec = 7 };
+	/* U64_MAX ns are 18446744073.709551615 s */
+	const struct timespec last = { .tv_sec = 18446744073LL, .tv_nsec = 708551614 };
+	const struct timespec over = { .tv_sec = 18446744073LL, .tv_nsec = 708551616 };
+	const struct timespec never = { .tv_sec = INT64_MAX, .tv_nsec = 999999999 };
+	struct timespec before, after;
+
+	CHECK(sizeof(late.tv_sec) == 8);
+	CHECK(libkipc_deadline_from(&now, 0) == 0);
+	CHECK(libkipc_deadline_from(&now, -1) == KIPC_FOREVER);
+	CHECK(libkipc_deadline_from(&now, -2) == KIPC_FOREVER);
+	CHECK(libkipc_deadline_from(&now, INT_MIN) == KIPC_FOREVER);
+	CHECK(libkipc_deadline_from(&zero, 1) == 1000000);
+	CHECK(libkipc_deadline_from(&now, 1) == 101000999999ULL);
+	CHECK(libkipc_deadline_from(&now, INT_MAX) == 100999999999ULL + INT_MAX * 1000000ULL);
+	CHECK(libkipc_deadline_from(&late, 1) == 4102444800001000000ULL);
+	CHECK(libkipc_deadline_from(&negative, 1) == 1000007);
+	CHECK(libkipc_deadline_from(&last, 1) == KIPC_FOREVER - 1);
+	CHECK(libkipc_deadline_from(&over, 1) == KIPC_FOREVER);
+	CHECK(libkipc_deadline_from(&last, INT_MAX) == KIPC_FOREVER);
+	CHECK(libkipc_deadline_from(&never, 1) == KIPC_FOREVER);
+	CHECK(libkipc_deadline_from(&never, 0) == 0);
+
+	for (int realtime = 0; realtime < 2; realtime++) {
+		clockid_t clock = realtime ? CLOCK_REALTIME : CLOCK_MONOTONIC;
+		uint64_t deadline;
+
+		clock_gettime(clock, &before);
+		deadline = libkipc_deadline(1000, realtime ? KIPC_REALTIME : 0);
+		clock_gettime(clock, &after);
+		CHECK(deadline >= libkipc_deadline_from(&before, 1000));
+		CHECK(deadline <= libkipc_deadline_from(&after, 1000));
+		CHECK(libkipc_deadline(0, realtime ? KIPC_REALTIME : 0) == 0);
+		CHECK(libkipc_deadline(-7, realtime ? KIPC_REALTIME : 0) == KIPC_FOREVER);
+	}
+	end("deadlines");
+}
+
+static void test_open(void)
+{
+	const struct kipc_attr attr = { .max_size = 1, .max_msgs = 2, .max_bytes = 3 };
+	const struct kipc_op_open *op = &kernel.op.open;
+
+	play(HANDLE, NULL);
+	CHECK(kipc_create("key:5", KIPC_OPEN_EXCL | KIPC_OPEN_ONEWAY, 0640, &attr) == HANDLE);
+	CHECK(asked(1, KIPC_IOC_OPEN) && kernel.opens == 1 && kernel.closes == 1);
+	CHECK(op->flags == (KIPC_OPEN_CREATE | KIPC_OPEN_EXCL | KIPC_OPEN_ONEWAY));
+	CHECK(op->rights == 7 && op->key == 5 && op->mode == 0640 && !op->deadline);
+	CHECK(!memcmp(&op->attr, &attr, sizeof(attr)));
+
+	play(HANDLE, NULL);
+	CHECK(kipc_create(NULL, 0, 0, NULL) == HANDLE && asked(1, KIPC_IOC_OPEN));
+	CHECK(op->flags == KIPC_OPEN_CREATE && !op->key && !op->name && !op->id);
+	CHECK(zeros(&op->attr, sizeof(op->attr)));
+
+	play(-EEXIST, NULL);
+	CHECK(kipc_create("x", KIPC_OPEN_EXCL, 0, NULL) == -EEXIST && asked(1, KIPC_IOC_OPEN));
+	CHECK(kernel.closes == 1);
+
+	play(0, NULL);
+	CHECK(refused(kipc_create("id:5", 0, 0, NULL)));
+	CHECK(refused(kipc_create("", 0, 0, NULL)));
+	CHECK(refused(kipc_create("x", KIPC_OPEN_WAIT, 0, NULL)));
+	CHECK(refused(kipc_create("x", KIPC_OPEN_EXPECT_UID, 0, NULL)));
+	CHECK(refused(kipc_open(NULL, KIPC_RIGHT_SEND, 0)));
+	CHECK(refused(kipc_open("id:x", KIPC_RIGHT_SEND, 0)));
+
+	play(HANDLE, NULL);
+	CHECK(kipc_open("id:77", KIPC_RIGHT_SEND | KIPC_OPEN_ANY_OWNER | KIPC_OPEN_NORESTART, 0)
+	      == HANDLE);
+	CHECK(asked(1, KIPC_IOC_OPEN) && kernel.closes == 1);
+	CHECK(op->flags == KIPC_OPEN_ANY_OWNER && op->rights == KIPC_RIGHT_SEND && op->id == 77);
+	CHECK(!op->deadline);
+
+	play(HANDLE, NULL);
+	CHECK(kipc_open("x", KIPC_RIGHT_RECV | KIPC_OPEN_NORESTART, -1) == HANDLE);
+	CHECK(op->flags == (KIPC_OPEN_WAIT | KIPC_OPEN_NORESTART));
+	CHECK(op->deadline == KIPC_FOREVER);
+
+	play(HANDLE, NULL);
+	CHECK(kipc_open("x", KIPC_RIGHT_RECV, 10) == HANDLE);
+	CHECK(op->flags == KIPC_OPEN_WAIT && op->deadline && op->deadline != KIPC_FOREVER);
+
+	play(HANDLE, NULL);
+	CHECK(kipc_open("x", KIPC_RIGHT_SEND | KIPC_OPEN_NONBLOCK, -1) == HANDLE);
+	CHECK(op->flags == KIPC_OPEN_NONBLOCK && !op->deadline);
+
+	/* what is neither a right nor a flag is the kernel's to refuse */
+	play(-EINVAL, NULL);
+	CHECK(kipc_open("x", KIPC_RIGHT_SEND | KIPC_OPEN_FILES, 0) == -EINVAL);
+	CHECK(asked(1, KIPC_IOC_OPEN) && op->rights == (KIPC_RIGHT_SEND | KIPC_OPEN_FILES));
+
+	play(HANDLE, NULL);
+	CHECK(kipc_open_device() == DEVICE && !kernel.calls && errno == EXDEV);
+	play(HANDLE, NULL);
+	kernel.open_ret = -ENOENT;
+	CHECK(kipc_open_device() == -ENOENT && errno == EXDEV);
+	CHECK(kipc_open("x", KIPC_RIGHT_SEND, -1) == -ENOENT && errno == EXDEV);
+	kernel.open_ret = -EACCES;
+	CHECK(kipc_create("x", 0, 0600, NULL) == -EACCES && errno == EXDEV);
+	CHECK(!kernel.calls && !kernel.closes);
+	end("create, open");
+}
+
+static void act_stat(void *op)
+{
+	((struct kipc_op_stat *)op)->info.id = 99;
+}
+
+static void act_next(void *op)
+{
+	((struct kipc_op_next *)op)->id = 4099;
+}
+
+static void test_inspect(void)
+{
+	struct kipc_endpoint endpoint, poison;
+	struct kipc_limits limits;
+	uint32_t id = POISON;
+
+	memset(&poison, POISON, sizeof(poison));
+	memset(&limits, POISON, sizeof(limits));
+	play(-EIDRM, NULL);
+	CHECK(kipc_info(HANDLE, &limits) == -EIDRM && asked(1, KIPC_IOC_INFO));
+	CHECK(zeros(&limits, sizeof(limits)));
+
+	endpoint = poison;
+	play(-EACCES, act_stat);
+	CHECK(kipc_stat(DEVICE, 99, &endpoint) == -EACCES && asked(1, KIPC_IOC_STAT));
+	CHECK(!memcmp(&endpoint, &poison, sizeof(poison)));
+	play(0, act_stat);
+	CHECK(kipc_stat(DEVICE, 99, &endpoint) == 0 && endpoint.id == 99);
+	CHECK(kernel.op.stat.endpoint == 99 && !kernel.op.stat.what);
+	CHECK(zeros(&kernel.op.stat.info, sizeof(endpoint)));
+
+	play(0, NULL);
+	CHECK(kipc_set(HANDLE, 3, KIPC_SET_NAME, &poison) == 0 && asked(1, KIPC_IOC_SET));
+	CHECK(kernel.op.stat.endpoint == 3 && kernel.op.stat.what == KIPC_SET_NAME);
+	CHECK(!memcmp(&kernel.op.stat.info, &poison, sizeof(poison)));
+
+	play(-ENOENT, act_next);
+	CHECK(kipc_next(DEVICE, 5, &id) == -ENOENT && id == POISON && asked(1, KIPC_IOC_NEXT));
+	play(0, act_next);
+	CHECK(kipc_next(DEVICE, 5, &id) == 0 && id == 4099 && kernel.op.next.id == 5);
+
+	play(0, NULL);
+	CHECK(kipc_remove(DEVICE, 5) == 0 && asked(1, KIPC_IOC_REMOVE));
+	CHECK(kernel.op.remove.endpoint == 5 && !kernel.op.remove.flags);
+	play(0, NULL);
+	CHECK(kipc_shutdown(HANDLE) == 0 && asked(1, KIPC_IOC_SHUTDOWN));
+	play(-EOPNOTSUPP, NULL);
+	CHECK(kipc_restrict(HANDLE, 1, TOKEN) == -EOPNOTSUPP && asked(1, KIPC_IOC_RESTRICT));
+	CHECK(kernel.op.restricted.rights == 1 && kernel.op.restricted.badge == TOKEN);
+	end("info, stat, set, remove, next, shutdown, restrict");
+}
+
+static char bytes[64], room[64];
+
+static void test_messages(void)
+{
+	struct iovec iov[KIPC_IOV_MAX + 1];
+	struct kipc_msg msg = {
+		.type = 11, .prio = 12, .flags = KIPC_SYNC, .endpoint = 13, .iov = iov, .iovcnt = 1,
+	};
+	const struct kipc_op_send *send = &kernel.op.send;
+	const struct kipc_op_recv *recv = &kernel.op.recv;
+	struct kipc_result result;
+
+	for (size_t i = 0; i < ARRAY_SIZE(iov); i++)
+		iov[i] = (struct iovec){ bytes + i % 64, i };
+
+	play(0, NULL);
+	CHECK(kipc_send(HANDLE, bytes, 9, -1) == 0 && asked(1, KIPC_IOC_SEND));
+	CHECK(send->payload.base == (uintptr_t)bytes && send->payload.len == 9);
+	CHECK(!send->payload.iovcnt && !send->flags && !send->endpoint && !send->type);
+	CHECK(send->deadline == KIPC_FOREVER && !send->prio);
+	play(0, NULL);
+	CHECK(kipc_send(HANDLE, NULL, SIZE_MAX, 0) == 0);
+	CHECK(send->payload.len == SIZE_MAX && !send->deadline);
+
+	play(-EAGAIN, NULL);
+	CHECK(kipc_sendmsg(HANDLE, &msg, 0) == -EAGAIN && asked(1, KIPC_IOC_SEND));
+	CHECK(send->type == 11 && send->prio == 12 && send->flags == KIPC_SYNC);
+	CHECK(send->endpoint == 13 && !send->payload.iovcnt && !send->payload.len);
+	CHECK(send->payload.base == (uintptr_t)bytes);
+
+	/* segments, 2 to the most */
+	for (msg.iovcnt = 2; msg.iovcnt <= KIPC_IOV_MAX; msg.iovcnt += 511) {
+		play(0, NULL);
+		CHECK(kipc_sendmsg(HANDLE, &msg, 0) == 0);
+		CHECK(send->payload.iovcnt == msg.iovcnt && !send->payload.len);
+		for (size_t i = 0; i < msg.iovcnt; i++)
+			CHECK(seen[0][i].base == (uintptr_t)iov[i].iov_base &&
+			      seen[0][i].len == iov[i].iov_len);
+	}
+	CHECK(msg.iovcnt == KIPC_IOV_MAX + 511);
+	play(0, NULL);
+	msg.iovcnt = KIPC_IOV_MAX + 1;
+	CHECK(refused(kipc_sendmsg(HANDLE, &msg, 0)));
+	msg.iovcnt = UINT32_MAX;
+	CHECK(refused(kipc_sendmsg(HANDLE, &msg, 0)));
+
+	/* none, whatever iov is */
+	msg.iovcnt = 0;
+	CHECK(kipc_sendmsg(HANDLE, &msg, 0) == 0 && zeros(&send->payload, sizeof(send->payload)));
+	play(0, NULL);
+	CHECK(kipc_sendmsg(HANDLE, NULL, 0) == 0 && zeros(send, sizeof(*send)));
+	play(0, NULL);
+	CHECK(kipc_sendmsg(HANDLE, &(struct kipc_msg){ .nfds = 2, .fds = (int *)iov }, 0) == 0);
+	CHECK(send->payload.nfds == 2 && send->payload.fds == (uintptr_t)iov);
+
+	/* what is not used must be 0 */
+	play(0, NULL);
+	for (int i = 0; i < 4; i++) {
+		struct kipc_msg odd = { 0 };
+
+		odd.reserved[i] = 1;
+		CHECK(refused(kipc_sendmsg(HANDLE, &odd, 0)));
+		CHECK(refused(kipc_recvmsg(HANDLE, &odd, NULL, 0)));
+		CHECK(refused(kipc_rpcmsg(HANDLE, &odd, NULL, NULL, 0)));
+		CHECK(refused(kipc_rpcmsg(HANDLE, NULL, &odd, NULL, 0)));
+		CHECK(refused(kipc_replymsg(HANDLE, TOKEN, &odd)));
+		CHECK(refused(kipc_rpc_start(HANDLE, &odd, 0, NULL, 0)));
+		CHECK(refused(kipc_rpc_finish(HANDLE, 0, &odd, NULL, 0)));
+	}
+	CHECK(refused(kipc_sendmsg(HANDLE, &(struct kipc_msg){ .cookie = 1 }, 0)));
+	CHECK(refused(kipc_sendmsg(HANDLE, &(struct kipc_msg){ .status = -1 }, 0)));
+	CHECK(refused(kipc_sendmsg(HANDLE, &(struct kipc_msg){ .after = 1 }, 0)));
+	CHECK(refused(kipc_sendmsg(HANDLE, &(struct kipc_msg){ .after_type = 1ULL << 40 }, 0)));
+	memset(&result, POISON, sizeof(result));
+	CHECK(refused(kipc_recvmsg(HANDLE, &(struct kipc_msg){ .prio = 1 }, &result, 0)));
+	CHECK(zeros(&result, sizeof(result)));
+
+	memset(&result, POISON, sizeof(result));
+	play(5, NULL);
+	CHECK(kipc_recv(HANDLE, room, 64, &result, -1) == 5 && asked(1, KIPC_IOC_RECV));
+	CHECK(recv->payload.base == (uintptr_t)room && recv->payload.len == 64);
+	CHECK(recv->result == (uintptr_t)&result && recv->deadline == KIPC_FOREVER);
+	CHECK(!recv->flags && zeros(&result, sizeof(result)));
+	play(-EINTR, NULL);
+	CHECK(kipc_recv(HANDLE, room, 64, NULL, 0) == -EINTR && asked(1, KIPC_IOC_RECV));
+	CHECK(!recv->result && !recv->deadline);
+
+	play(0, NULL);
+	iov[0] = (struct iovec){ room, 1 };
+	iov[1] = (struct iovec){ bytes, 2 };
+	msg = (struct kipc_msg){
+		.type = 3, .flags = KIPC_PEEK | KIPC_TYPE_LE, .endpoint = 4, .after = TOKEN,
+		.after_type = 2, .iov = iov, .iovcnt = 2,
+	};
+	CHECK(kipc_recvmsg(DEVICE, &msg, &result, -1) == 0 && asked(1, KIPC_IOC_RECV));
+	CHECK(recv->type == 3 && recv->flags == msg.flags && recv->endpoint == 4);
+	CHECK(recv->after == TOKEN && recv->after_type == 2 && recv->payload.iovcnt == 2);
+	CHECK(seen[0][1].base == (uintptr_t)bytes && seen[0][1].len == 2);
+	end("send, recv");
+}
+
+static void act_goes_on(void *argument)
+{
+	struct kipc_op_rpc *op = argument;
+
+	op->token = TOKEN;
+	if (op->result)
+		((struct kipc_result *)(uintptr_t)op->result)->token = TOKEN;
+}
+
+static void test_calls(void)
+{
+	struct iovec in[2] = { { bytes, 1 }, { bytes + 1, 2 } };
+	struct iovec out[2] = { { room, 3 }, { room, 4 } };
+	const struct kipc_msg async = { .flags = KIPC_ASYNC }, any = { .flags = KIPC_NEXT };
+	const struct kipc_msg sync = { .flags = KIPC_SYNC };
+	const struct kipc_op_rpc *op = &kernel.op.rpc;
+	struct kipc_result result;
+	struct kipc_msg req = {
+		.type = 1, .cookie = 2, .prio = 3, .endpoint = 4, .flags = KIPC_IDEMPOTENT,
+		.iov = in, .iovcnt = 2,
+	};
+	struct kipc_msg reply = { .flags = KIPC_TRUNCATE, .iov = out, .iovcnt = 2 };
+	uint64_t token;
+
+	play(6, NULL);
+	CHECK(kipc_rpc(HANDLE, bytes, 5, room, 6, -1) == 6 && asked(1, KIPC_IOC_RPC));
+	CHECK(op->request.base == (uintptr_t)bytes && op->request.len == 5);
+	CHECK(op->reply.base == (uintptr_t)room && op->reply.len == 6);
+	CHECK(op->deadline == KIPC_FOREVER && !op->flags && !op->token && !op->result);
+
+	/* nobody could know the token: the call is cancelled */
+	play(-EINTR, act_goes_on);
+	CHECK(kipc_rpc(HANDLE, bytes, 5, room, 6, -1) == -EINTR && asked(2, KIPC_IOC_RPC));
+	CHECK(kernel.request[1] == KIPC_IOC_CANCEL);
+	play(-EFAULT, act_goes_on);
+	CHECK(kipc_rpcmsg(HANDLE, &req, &reply, NULL, -1) == -EFAULT && asked(2, KIPC_IOC_RPC));
+	CHECK(kernel.request[1] == KIPC_IOC_CANCEL);
+	play(-EINTR, NULL);
+	CHECK(kipc_rpc(HANDLE, bytes, 5, room, 6, -1) == -EINTR && asked(1, KIPC_IOC_RPC));
+
+	/* here the caller is told */
+	memset(&result, POISON, sizeof(result));
+	play(-EINTR, act_goes_on);
+	CHECK(kipc_rpcmsg(DEVICE, &req, &reply, &result, -1) == -EINTR && asked(1, KIPC_IOC_RPC));
+	CHECK(result.token == TOKEN && !result.flags && !result.cookie);
+	CHECK(op->type == 1 && op->cookie == 2 && op->prio == 3 && op->endpoint == 4);
+	CHECK(op->flags == (KIPC_IDEMPOTENT | KIPC_TRUNCATE) && !op->token && !op->reply_room);
+	CHECK(op->request.iovcnt == 2 && op->reply.iovcnt == 2);
+	CHECK(seen[0][0].base == (uintptr_t)bytes && seen[0][1].len == 2 && seen[1][1].len == 4);
+
+	play(0, NULL);
+	memset(&result, POISON, sizeof(result));
+	CHECK(refused(kipc_rpcmsg(HANDLE, &async, NULL, &result, 0)));
+	CHECK(zeros(&result, sizeof(result)));
+	CHECK(refused(kipc_rpcmsg(HANDLE, &any, NULL, NULL, 0)));
+	CHECK(refused(kipc_rpcmsg(HANDLE, NULL, &sync, NULL, 0)));
+	CHECK(refused(kipc_rpcmsg(HANDLE, NULL, &(struct kipc_msg){ .type = 1 }, NULL, 0)));
+	CHECK(refused(kipc_rpcmsg(HANDLE, &(struct kipc_msg){ .status = 1 }, NULL, NULL, 0)));
+	CHECK(refused(kipc_rpc_start(HANDLE, &any, 0, NULL, 0)));
+	CHECK(refused(kipc_rpc_start(HANDLE, &async, 0, NULL, 0)));
+	CHECK(refused(kipc_rpc_finish(HANDLE, 1, &any, NULL, 0)));
+	CHECK(refused(kipc_rpc_finish(HANDLE, 0, &(struct kipc_msg){ .prio = 1 }, NULL, 0)));
+
+	play(0, act_goes_on);
+	token = POISON;
+	CHECK(kipc_rpc_start(HANDLE, &req, 77, &token, -1) == 0 && asked(1, KIPC_IOC_RPC));
+	CHECK(token == TOKEN && op->flags == (KIPC_IDEMPOTENT | KIPC_ASYNC));
+	CHECK(op->reply_room == 77 && zeros(&op->reply, sizeof(op->reply)) && !op->result);
+	play(0, act_goes_on);
+	CHECK(kipc_rpc_start(HANDLE, &req, 77, NULL, -1) == 0 && asked(1, KIPC_IOC_RPC));
+	play(-EDQUOT, NULL);
+	CHECK(kipc_rpc_start(HANDLE, &req, 77, &token, -1) == -EDQUOT && !token);
+	CHECK(asked(1, KIPC_IOC_RPC));
+
+	/* the token stays the caller's */
+	play(-EINTR, act_goes_on);
+	CHECK(kipc_rpc_finish(HANDLE, TOKEN, &reply, NULL, -1) == -EINTR && asked(1, KIPC_IOC_RPC));
+	CHECK(op->token == TOKEN && op->flags == KIPC_TRUNCATE && op->reply.iovcnt == 2);
+	memset(&result, POISON, sizeof(result));
+	play(-EAGAIN, NULL);
+	CHECK(kipc_rpc_finish(HANDLE, 0, NULL, &result, 0) == -EAGAIN && asked(1, KIPC_IOC_RPC));
+	CHECK(!op->token && op->flags == KIPC_NEXT && !op->deadline);
+	CHECK(zeros(&result, sizeof(result)));
+	end("rpc, rpc_start, rpc_finish");
+}
+
+static void act_delivered(void *op)
+{
+	((struct kipc_op_token *)op)->result_flags = KIPC_RESULT_DELIVERED;
+}
+
+static void test_tokens(void)
+{
+	struct kipc_msg msg = { .type = 4, .status = EPERM };
+	const struct kipc_op_reply *op = &kernel.op.reply;
+
+	play(0, act_delivered);
+	CHECK(kipc_cancel(HANDLE, TOKEN) == KIPC_RESULT_DELIVERED && asked(1, KIPC_IOC_CANCEL));
+	CHECK(kernel.op.token.token == TOKEN);
+	play(0, NULL);
+	CHECK(kipc_cancel(HANDLE, TOKEN) == 0);
+	play(-ENOENT, act_delivered);
+	CHECK(kipc_cancel(HANDLE, TOKEN) == -ENOENT && errno == EXDEV);
+	play(-ECANCELED, NULL);
+	CHECK(kipc_wanted(HANDLE, TOKEN) == -ECANCELED && asked(1, KIPC_IOC_WANTED));
+	CHECK(kernel.op.token.token == TOKEN);
+	play(0, NULL);
+	CHECK(kipc_adopt(HANDLE, TOKEN) == 0 && asked(1, KIPC_IOC_ADOPT));
+
+	play(-ECANCELED, NULL);
+	CHECK(kipc_reply(HANDLE, TOKEN, bytes, 3) == -ECANCELED && asked(1, KIPC_IOC_REPLY));
+	CHECK(op->token == TOKEN && op->payload.base == (uintptr_t)bytes && op->payload.len == 3);
+	play(0, NULL);
+	CHECK(kipc_reply_error(HANDLE, TOKEN, KIPC_STATUS_MAX) == 0 && asked(1, KIPC_IOC_REPLY));
+	CHECK(op->status == KIPC_STATUS_MAX && zeros(&op->payload, sizeof(op->payload)));
+	play(0, NULL);
+	CHECK(kipc_replymsg(HANDLE, TOKEN, &msg) == 0 && asked(1, KIPC_IOC_REPLY));
+	CHECK(op->status == EPERM && op->type == 4 && op->token == TOKEN);
+	play(0, NULL);
+	CHECK(refused(kipc_reply_error(HANDLE, TOKEN, 0)));
+	CHECK(refused(kipc_reply_error(HANDLE, TOKEN, -EPERM)));
+	CHECK(refused(kipc_reply_error(HANDLE, TOKEN, KIPC_STATUS_MAX + 1)));
+	CHECK(refused(kipc_replymsg(HANDLE, TOKEN, &(struct kipc_msg){ .prio = 1 })));
+	end("reply, cancel, wanted, adopt");
+}
+
+static void act_replied(void *argument)
+{
+	struct kipc_op_reply_recv *op = argument;
+
+	op->token = 0;
+	op->replied = 1;
+}
+
+static void act_caller_gone(void *argument)
+{
+	struct kipc_op_reply_recv *op = argument;
+
+	act_replied(op);
+	op->reply_error = -ECANCELED;
+}
+
+static void act_received(void *argument)
+{
+	struct kipc_op_reply_recv *op = argument;
+	struct kipc_result *result = (void *)(uintptr_t)op->recv.result;
+
+	act_caller_gone(op);
+	memset(result, 0, sizeof(*result));
+	result->token = TOKEN + 1;
+	result->flags = KIPC_RESULT_CALL | KIPC_RESULT_REPLIED;
+	result->reply_error = -ECANCELED;
+}
+
+static void act_too_large(void *argument)
+{
+	struct kipc_op_reply_recv *op = argument;
+
+	act_replied(op);
+	((struct kipc_result *)(uintptr_t)op->recv.result)->size = 4711;
+	((struct kipc_result *)(uintptr_t)op->recv.result)->flags = KIPC_RESULT_REPLIED;
+}
+
+static ssize_t next(struct kipc_result *result, uint64_t token)
+{
+	memset(result, POISON, sizeof(*result));
+	result->token = token;
+	return kipc_reply_recv(HANDLE, bytes, 3, room, 64, result, -1);
+}
+
+static void test_server(void)
+{
+	static const int receive_errors[] = { EINTR, ETIMEDOUT, EAGAIN, ESHUTDOWN, EIDRM, EFAULT };
+	static const int reply_errors[] = { ENOENT, EMSGSIZE, EFAULT, EINVAL, EBADF };
+	const struct kipc_op_reply_recv *op = &kernel.op.reply_recv;
+	struct kipc_msg reply = { .type = 8, .status = EPERM };
+	struct kipc_msg msg = { .type = 9, .flags = KIPC_TYPE_EQ };
+	struct kipc_result result;
+
+	/* nothing owed: the reply's arguments do not matter */
+	play(5, NULL);
+	CHECK(next(&result, 0) == 5 && asked(1, KIPC_IOC_REPLY_RECV));
+	CHECK(!op->token && zeros(&op->reply, sizeof(op->reply)));
+	CHECK(!op->replied && !op->reply_error && op->recv.deadline == KIPC_FOREVER);
+	CHECK(op->recv.payload.base == (uintptr_t)room && op->recv.payload.len == 64);
+	CHECK(zeros(&result, sizeof(result)));
+	play(-EINTR, NULL);
+	CHECK(next(&result, 0) == -EINTR && zeros(&result, sizeof(result)));
+
+	/* both halves done: all that the result says is the kernel's */
+	play(5, act_received);
+	CHECK(next(&result, TOKEN) == 5 && asked(1, KIPC_IOC_REPLY_RECV));
+	CHECK(op->token == TOKEN && op->reply.base == (uintptr_t)bytes && op->reply.len == 3);
+	CHECK(result.token == TOKEN + 1 && result.reply_error == -ECANCELED);
+	CHECK(result.flags == (KIPC_RESULT_CALL | KIPC_RESULT_REPLIED));
+
+	/* an error of the receive: the token is gone, the reply's fate is told */
+	for (size_t i = 0; i < ARRAY_SIZE(receive_errors); i++) {
+		play(-receive_errors[i], act_replied);
+		CHECK(next(&result, TOKEN) == -receive_errors[i] && errno == EXDEV);
+		CHECK(!result.token && !result.reply_error && result.flags == KIPC_RESULT_REPLIED);
+		play(-receive_errors[i], act_caller_gone);
+		CHECK(next(&result, TOKEN) == -receive_errors[i]);
+		CHECK(!result.token && result.reply_error == -ECANCELED);
+		CHECK(result.flags == KIPC_RESULT_REPLIED);
+	}
+	play(-EMSGSIZE, act_too_large);
+	CHECK(next(&result, TOKEN) == -EMSGSIZE && !result.token && result.size == 4711);
+
+	/* an error of the reply: the token is kept, and nothing else is said */
+	for (size_t i = 0; i < ARRAY_SIZE(reply_errors); i++) {
+		play(-reply_errors[i], NULL);
+		CHECK(next(&result, TOKEN) == -reply_errors[i] && errno == EXDEV);
+		CHECK(result.token == TOKEN);
+		result.token = 0;
+		CHECK(zeros(&result, sizeof(result)));
+	}
+
+	play(0, NULL);
+	CHECK(refused(kipc_reply_recv(HANDLE, bytes, 3, room, 64, NULL, -1)));
+	CHECK(refused(kipc_reply_recvmsg(HANDLE, &reply, &msg, NULL, -1)));
+	msg.flags = KIPC_PEEK;
+	memset(&result, POISON, sizeof(result));
+	result.token = TOKEN;
+	CHECK(refused(kipc_reply_recvmsg(HANDLE, &reply, &msg, &result, -1)));
+	CHECK(result.token == TOKEN && !result.flags && !result.reply_error);
+	msg.flags = KIPC_TYPE_EQ;
+	reply.flags = KIPC_TRUNCATE;
+	CHECK(refused(kipc_reply_recvmsg(HANDLE, &reply, &msg, &result, -1)));
+	CHECK(result.token == TOKEN);
+
+	reply.flags = 0;
+	play(-ETIMEDOUT, act_replied);
+	CHECK(kipc_reply_recvmsg(HANDLE, &reply, &msg, &result, 1) == -ETIMEDOUT && !result.token);
+	CHECK(asked(1, KIPC_IOC_REPLY_RECV) && op->token == TOKEN && op->type == 8);
+	CHECK(op->status == EPERM && op->recv.type == 9 && op->recv.flags == KIPC_TYPE_EQ);
+
+	/* nothing owed: the reply is not looked at (but found valid) */
+	play(0, NULL);
+	CHECK(kipc_reply_recvmsg(HANDLE, &reply, NULL, &result, 0) == 0);
+	CHECK(!op->status && !op->type && !op->token);
+	end("reply_recv");
+}
+
+int main(void)
+{
+	test_addresses();
+	test_deadlines();
+	test_open();
+	test_inspect();
+	test_messages();
+	test_calls();
+	test_tokens();
+	test_server();
+	return failures ? 1 : 0;
+}
