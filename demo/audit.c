@@ -36,6 +36,8 @@ static int compare_samples(const void *a, const void *b)
 
 static void show_times(struct ledger *all)
 {
+	struct timespec step;
+
 	printf("\n%-11s %8s %8s %8s %8s\n", "round trips", "p50 us", "p90", "p99", "max");
 	for (int i = 0; i < CLIENTS; i++) {
 		uint32_t *samples = all->clients[i].samples;
@@ -52,6 +54,9 @@ static void show_times(struct ledger *all)
 	}
 	printf("Of answered calls, waiting in the queue included. No benchmark: an emulated\n"
 	       "machine's time is not a real one's.\n");
+	clock_getres(CLOCK_MONOTONIC, &step);
+	if (step.tv_nsec > 1000)
+		printf("This machine's clock goes in steps of %ld us.\n", step.tv_nsec / 1000);
 }
 
 static void show_calls(void)

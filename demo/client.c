@@ -214,7 +214,7 @@ static void *ask_in_thread(void *argument)
 
 	while ((number = atomic_fetch_add(&account->next, 1)) < account->planned) {
 		make_question(asker, number, &ask);
-		ask.question.slow_ms = number % 50 == 0 ? 10 : 0;
+		ask.question.slow_ms = number % 10 ? 0 : 10;
 		ask_fully(asker, &ask,
 			  ask.question.slow_ms ? QUESTION_SLOW : QUESTION_QUICK,
 			  KIPC_IDEMPOTENT, FOR_EVER);

@@ -40,7 +40,7 @@ enum outcome {
 
 extern const char *const outcome_names[OUTCOMES];
 
-#define SAMPLES_MAX	8192
+#define SAMPLES_MAX	16384
 
 struct client_account {
 	uid_t uid;

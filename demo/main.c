@@ -45,10 +45,10 @@ static struct child children[CHILDREN] = {
 };
 
 static const uint32_t planned[CLIENTS] = {
-	[CLIENT_SEQUENTIAL] = 1500,
-	[CLIENT_PARALLEL] = 4000,
-	[CLIENT_DEADLINE] = 300,
-	[CLIENT_KILLED] = 1500,
+	[CLIENT_SEQUENTIAL] = 4000,
+	[CLIENT_PARALLEL] = 12000,
+	[CLIENT_DEADLINE] = 400,
+	[CLIENT_KILLED] = 4000,
 };
 
 static struct ledger *ledger;
@@ -336,6 +336,7 @@ static void kill_server(void)
 		tick(1);
 	}
 	kill_stopped(child);
+	say("TRIES %u", tries);
 	say("killed the server in the middle of %u calls, %u of them idempotent; starting it again",
 	    ledger->held_plain + ledger->held_idempotent, ledger->held_idempotent);
 	start_server("1");

@@ -876,6 +876,8 @@ static long kipc_rpc_collect(struct kipc_rpc *rpc, struct kipc_file *file)
 		call = kipc_call_grab(file, rpc->op->token);
 	if (IS_ERR(call)) {
 		memset(&rpc->result, 0, sizeof(rpc->result));
+		if (call == ERR_PTR(-EBUSY))
+			rpc->result.token = rpc->op->token;
 		kipc_rpc_tell(rpc);
 		return PTR_ERR(call);
 	}

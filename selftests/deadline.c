@@ -128,7 +128,7 @@ TEST_F(deadline, p14_a_past_one_succeeds_when_possible)
 {
 	struct kipc_op_recv recv = kt_recv_op(self->buf, sizeof(self->buf), NULL);
 	struct kipc_op_send send = kt_send_op("y", 1);
-	long fd;
+	long fd, there;
 
 	send.deadline = 1;
 	recv.deadline = 1;
@@ -141,10 +141,14 @@ TEST_F(deadline, p14_a_past_one_succeeds_when_possible)
 	recv.flags = KIPC_REALTIME;
 	EXPECT_EQ(0, kt_op_send(self->empty, &send));
 	EXPECT_EQ(1, kt_op_recv(self->empty, &recv));
-	fd = kt_openl(self->dev, .id = kt_id(self->empty), .rights = KIPC_RIGHT_SEND,
+	there = kt_openl(self->dev, KT_NAME("deadline-there"), .rights = KT_ALL_RIGHTS,
+			 .flags = KIPC_OPEN_CREATE);
+	EXPECT_GE(there, 0);
+	fd = kt_openl(self->dev, KT_NAME("deadline-there"), .rights = KIPC_RIGHT_SEND,
 		      .flags = KIPC_OPEN_WAIT, .deadline = 1);
 	EXPECT_GE(fd, 0);
 	close((int)fd);
+	close((int)there);
 }
 
 TEST_F(deadline, p14_nonblock_never_sleeps)

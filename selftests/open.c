@@ -359,7 +359,7 @@ TEST_F(open, impostors_are_refused)
 	ASSERT_GE(fd, 0);
 	EXPECT_EQ(-EPERM, find_as(self->dev, A, 0, 0));
 	EXPECT_EQ(-EPERM, find_as(self->dev, 0, 0, 0));
-	EXPECT_EQ(-EPERM, find_as(self->dev, A, KIPC_OPEN_CREATE, 0));
+	EXPECT_EQ(-EPERM, find_as(self->dev, A, KIPC_OPEN_CREATE | KIPC_OPEN_KEEP_BY_ANY, 0));
 	EXPECT_EQ(0, find_as(self->dev, B, 0, 0));
 	EXPECT_EQ(0, find_as(self->dev, A, KIPC_OPEN_ANY_OWNER, 0));
 	EXPECT_EQ(0, find_as(self->dev, A, KIPC_OPEN_EXPECT_UID, B));

@@ -261,20 +261,22 @@ TEST_F(quota, p10_endpoints_per_user)
 
 TEST_F(quota, p10_a_refused_open_charges_nothing)
 {
-	struct kipc_op_open op = {
+	const struct kipc_op_open op = {
 		.flags = KIPC_OPEN_CREATE | KIPC_OPEN_EXCL,
 		.rights = KT_ALL_RIGHTS,
 		.mode = 0666,
 		KT_NAME("quota-taken"),
 	};
+	struct kipc_op_open use = op;
 	struct kipc_attr bad = { .max_size = ~0U };
 	long fd, ret;
 
 	kt_set_param("user_endpoints_max", 2);
-	fd = kt_do_as(A, kt_open(self->dev, &op));
+	fd = kt_do_as(A, kt_open(self->dev, &use));
 	ASSERT_GE(fd, 0);
 	for (int i = 0; i < 5; i++) {
-		EXPECT_EQ(-EEXIST, kt_do_as(A, kt_open(self->dev, &op)));
+		use = op;
+		EXPECT_EQ(-EEXIST, kt_do_as(A, kt_open(self->dev, &use)));
 		EXPECT_EQ(-EMSGSIZE, create_as(self->dev, A, &bad));
 	}
 	ret = create_as(self->dev, A, NULL);
@@ -419,7 +421,7 @@ TEST_F(quota, p10_reply_room_per_user)
 	EXPECT_EQ(-EDQUOT, call_async(fd, B, 1, NULL));
 	EXPECT_EQ(2, kt_stat(fd).msgs);
 	EXPECT_EQ(0, call_async(fd, C, 2500, NULL));
-	EXPECT_EQ(-EDQUOT, call_async(fd, C, ~0ULL, NULL));
+	EXPECT_EQ(-EDQUOT, call_async(fd, C, 2501, NULL));
 	EXPECT_EQ(0, kt_cancel(fd, tokens[0], NULL));
 	EXPECT_EQ(-EDQUOT, call_async(fd, B, 1001, NULL));
 	EXPECT_EQ(0, call_async(fd, B, 1000, NULL));

@@ -508,6 +508,8 @@ TEST_F(rpc, at_a_rendezvous_a_call_needs_a_waiting_receiver)
 	uint64_t token = 0;
 
 	ASSERT_LE(0, cli);
+	/* somebody else who could answer */
+	job_start(&self->jobs[2], job_hold);
 	EXPECT_EQ(-EAGAIN, kipc_rpc_start(cli, &req, 0, &token, -1));
 	EXPECT_EQ(-EAGAIN, kipc_rpcmsg(cli, &req, &reply, &result, 0));
 	EXPECT_EQ(-ETIMEDOUT, kipc_rpcmsg(cli, &req, &reply, &result, 1));

@@ -312,7 +312,7 @@ static void claimed(struct __test_metadata *_metadata, int fd, struct kt_stall *
 static void goes_on(struct __test_metadata *_metadata, int fd, struct kt_stall *stall,
 		    struct kt_job *receiver)
 {
-	char three[64];
+	char three[64] = { 0 };
 	struct kipc_op_send op = kt_send_op(three, sizeof(three));
 
 	kt_release(stall);

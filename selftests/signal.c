@@ -119,7 +119,7 @@ TEST_F(signal, p05_claimed_call_goes_on_by_its_token)
 	ASSERT_EQ(0, kipc_reply(self->srv, self->server->result.token, "reply", 5));
 	ASSERT_EQ(0, job_join(self->client));
 	EXPECT_EQ(5, self->client->ret);
-	EXPECT_EQ(0, self->client->op.rpc.token);
+	EXPECT_EQ(0, self->client->result.token);
 	EXPECT_TRUE(kt_quiet(self->srv));
 }
 
@@ -146,7 +146,7 @@ TEST_F(signal, p05_delivered_call_goes_on_by_its_token)
 	ASSERT_EQ(0, kipc_reply(self->srv, result.token, "reply", 5));
 	ASSERT_EQ(0, job_join(self->client));
 	EXPECT_EQ(5, self->client->ret);
-	EXPECT_EQ(0, self->client->op.rpc.token);
+	EXPECT_EQ(0, self->client->result.token);
 	EXPECT_EQ(KIPC_RESULT_DELIVERED, self->client->result.flags);
 	EXPECT_TRUE(kt_quiet(self->srv));
 }

@@ -488,12 +488,10 @@ int kipc_rpc_start(int fd, const struct kipc_msg *req, size_t reply_room,
  * @result: as for kipc_rpcmsg(); result->cookie tells whose reply it is
  * @wait_ms: how long to wait for its end
  *
- * That the wait ends (-ETIMEDOUT, or -EAGAIN if @wait_ms is 0) is not the end of
- * a call made by kipc_rpc_start(), which has its own time: if result->token is
- * not 0, it can still be collected. With @token 0 the same errno may be a
- * call's fate. Then result->cookie is that call's, and 0 if only the wait ended:
- * give calls that are collected so a cookie. (-EAGAIN is a call's fate only if
- * its server said so, with KIPC_RESULT_REMOTE.)
+ * -EAGAIN: no call has ended within @wait_ms; nothing has happened to a call made
+ * by kipc_rpc_start(), which has its own time. It is never a call's fate, unless
+ * its server said so with KIPC_RESULT_REMOTE. A call that was interrupted ends
+ * with @wait_ms: -ETIMEDOUT.
  *
  * Return: as kipc_rpcmsg(), and -ENOENT (no such call on this file; with @token
  * 0: no call at all), -EBUSY (another thread waits for it), -ECANCELED (another

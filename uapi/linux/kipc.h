@@ -487,7 +487,7 @@ struct kipc_op_recv {
 /**
  * struct kipc_op_rpc - KIPC_IOC_RPC: a call, and the wait for its reply
  * @flags: NONBLOCK REALTIME NORESTART IDEMPOTENT ASYNC NEXT TRUNCATE
- * @endpoint: id; device file only, 0 with @token or KIPC_NEXT
+ * @endpoint: id; device file only; ignored with @token or KIPC_NEXT
  * @token: 0 makes a new call; else the caller token of the call to go on
  *	waiting for. Written when the call outlives this system call: it was
  *	started by ASYNC, or a signal or a fault came after its delivery began
@@ -495,7 +495,8 @@ struct kipc_op_recv {
  * @cookie: comes back in the result
  * @prio: as for SEND
  * @pad: 0
- * @deadline: until when to wait; with ASYNC: until when the call may take
+ * @deadline: until when to wait; with ASYNC: until when the call may take, 0:
+ *	as long as it takes
  * @request: the bytes to send
  * @reply: room for the reply; ASYNC: empty
  * @reply_room: ASYNC: largest reply in bytes that will be collected; else 0
@@ -505,9 +506,12 @@ struct kipc_op_recv {
  *
  * Three forms. @token 0: the call is queued like a message, taken by RECV and
  * answered by REPLY. @token set: goes on waiting for that call; @request and
- * the message members are ignored, @deadline ends the wait, and the call with
- * it only if it is not ASYNC. KIPC_NEXT: collects any finished ASYNC call (or
- * call interrupted earlier) of this file; EAGAIN is then never a call's fate.
+ * the message members are ignored. For a call that was interrupted, @deadline
+ * ends the call as before; for an ASYNC call it ends only the wait, with EAGAIN
+ * (a call's fate is never EAGAIN, unless with KIPC_RESULT_REMOTE). KIPC_NEXT:
+ * the same for whichever ASYNC call of this file has finished, oldest first.
+ * When a reply cannot be stored (EFAULT, or EMSGSIZE because there is less room
+ * now than was declared) the call can be collected again by @token.
  *
  * ASYNC never sleeps (EAGAIN when the message cannot be admitted at once) and
  * always ends exactly once: by being collected or cancelled. It is charged to
