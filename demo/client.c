@@ -233,6 +233,7 @@ static void ask_with_deadlines(struct asker *asker)
 		switch (ask.question.number % 5) {
 		case 0:
 			ask.question.slow_ms = 500;
+			ask.question.fickle = 1;
 			ask.expires_ms = SHORT_MS;
 			ask_fully(asker, &ask, QUESTION_SLOW, 0, SHORT_MS);
 			break;
@@ -269,6 +270,7 @@ static bool start_call(struct asker *asker, struct window *window, uint64_t numb
 	int ret;
 
 	make_question(asker, number, ask);
+	ask->question.fickle = number % 100 == 99;
 	begin(asker, ask);
 	ret = kipc_rpc_start(asker->fd, &request, sizeof(struct answer_message),
 			     &token, LONG_MS);
@@ -283,7 +285,7 @@ static bool start_call(struct asker *asker, struct window *window, uint64_t numb
 	}
 
 	/* Changes its mind now and then. */
-	if (number % 100 == 99) {
+	if (ask->question.fickle) {
 		ret = kipc_cancel(asker->fd, token);
 		end(asker, ask, ret < 0 ? OUTCOME_FAILED : OUTCOME_CANCELLED);
 		return true;

@@ -58,8 +58,15 @@ struct client_account {
 #define SLOW_WORKERS	2
 #define WORKERS		(QUICK_WORKERS + SLOW_WORKERS)
 
+/* The call that a thread of the server works on */
+struct held_call {
+	atomic_ullong token;		/* delivery token, 0: none */
+	uint32_t client;		/* enum client_kind */
+	uint32_t fickle;		/* the caller may give up */
+};
+
 struct server_account {
-	atomic_uint held[WORKERS];	/* 1 + enum client_kind whose call it works on */
+	struct held_call held[WORKERS];
 	atomic_uint taken;		/* calls received */
 	atomic_uint redelivered;	/* of these: taken from a dead server */
 	atomic_uint replied;		/* replies made */
@@ -79,8 +86,8 @@ struct log_source {
 struct ledger {
 	struct client_account clients[CLIENTS];
 	struct server_account servers[SERVERS];
-	/* Calls that the first server worked on when it was killed */
-	unsigned int held_plain, held_idempotent;
+	/* Calls that the first server worked on when it was killed; given up: before */
+	unsigned int held_plain, held_idempotent, held_fickle, held_given_up;
 	struct log_source sources[LOG_SOURCES];
 	atomic_uint nr_sources;
 	atomic_uint log_faults;		/* wrong, doubled or out of order */

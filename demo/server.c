@@ -50,15 +50,12 @@ static void dawdle(int fd, uint64_t token, unsigned int ms)
 		sleep_ms(5);
 }
 
-/*
- * The ledger, for the main process: it stops this one at any moment and counts
- * on taken == replied + number of held, if the kernel counts as many calls that
- * are delivered as are held here. Hence the order of the lines.
- */
+/* The ledger, for the main process, which may stop this one between any two lines. */
 static void note_taken(struct worker *worker, const struct question *question,
 		       const struct kipc_result *call)
 {
 	struct server_account *account = worker->server->account;
+	struct held_call *held = &account->held[worker->number];
 
 	atomic_fetch_add(&account->taken, 1);
 	if (call->flags & KIPC_RESULT_REDELIVERED) {
@@ -68,14 +65,16 @@ static void note_taken(struct worker *worker, const struct question *question,
 			(unsigned long long)question->number,
 			client_names[question->client]);
 	}
-	atomic_store(&account->held[worker->number], 1 + question->client);
+	held->client = question->client;
+	held->fickle = question->fickle;
+	atomic_store(&held->token, call->token);
 }
 
 static void note_reply(struct worker *worker)
 {
 	struct server_account *account = worker->server->account;
 
-	atomic_store(&account->held[worker->number], 0);
+	atomic_store(&account->held[worker->number].token, 0);
 	atomic_fetch_add(&account->replied, 1);
 }
 

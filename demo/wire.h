@@ -41,6 +41,8 @@ struct question {
 	uint32_t kind;		/* enum question_kind */
 	uint32_t nth;
 	uint32_t slow_ms;	/* pretend that the answer takes that long */
+	uint32_t fickle;	/* 1: the caller may give up before the answer */
+	uint32_t pad;
 	char word[WORD_SIZE];	/* letters, digits and _; NUL-terminated */
 	char file[NAME_SIZE];	/* NUL-terminated */
 };

@@ -465,10 +465,10 @@ static int kipc_rpc_check(const struct kipc_op_rpc *op)
 		return -EINVAL;
 	if (op->flags & KIPC_NOFILES)
 		return -EOPNOTSUPP;
-	if (op->flags & KIPC_NEXT && (op->token || op->flags & KIPC_ASYNC))
+	if (op->flags & KIPC_NEXT && (op->token || op->endpoint))
 		return -EINVAL;
 	if (!fresh)
-		return 0;
+		return op->flags & KIPC_ASYNC ? -EINVAL : 0;
 	if (op->prio > KIPC_PRIO_MAX)
 		return -EINVAL;
 	if (!(op->flags & KIPC_ASYNC))
@@ -675,6 +675,8 @@ static long kipc_rpc_sync(struct kipc_rpc *rpc, struct kipc_file *file, struct k
 		err = -EDEADLK;
 	if (err)
 		goto put;
+	if (!file->ep)
+		call->msg.cred = get_current_cred();
 	err = kipc_lock_share(ep, file, &after, &share);
 	if (!err)
 		err = kipc_rpc_allowed(file, ep, &call->msg);
@@ -685,7 +687,7 @@ static long kipc_rpc_sync(struct kipc_rpc *rpc, struct kipc_file *file, struct k
 	kipc_unlock(ep, &after);
 	if (err)
 		goto put;
-	err = kipc_wait_done(file, ep, &call->msg, &rpc->deadline);
+	err = kipc_wait_done(&call->msg, &rpc->deadline);
 	if (err)
 		return kipc_rpc_interrupted(rpc, file, ep, call, err);
 	return kipc_rpc_finish(rpc, file, ep, call);
@@ -810,7 +812,7 @@ static long kipc_rpc_new(struct kipc_rpc *rpc, struct kipc_file *file, struct ki
 }
 
 /* Wait for a call we grabbed: 0 when done */
-static int kipc_collect_wait(struct kipc_rpc *rpc, struct kipc_file *file, struct kipc_call *call)
+static int kipc_collect_wait(struct kipc_rpc *rpc, struct kipc_call *call)
 {
 	struct kipc_msg *msg = &call->msg;
 	struct kipc_ep *ep = call->ep;
@@ -825,7 +827,7 @@ static int kipc_collect_wait(struct kipc_rpc *rpc, struct kipc_file *file, struc
 	kipc_unlock(ep, &after);
 	if (err)
 		return err;
-	err = kipc_wait_done(file, ep, msg, &rpc->deadline);
+	err = kipc_wait_done(msg, &rpc->deadline);
 	if (!err)
 		return 0;
 	kipc_lock(ep, &after);
@@ -881,7 +883,7 @@ static long kipc_rpc_collect(struct kipc_rpc *rpc, struct kipc_file *file)
 		kipc_rpc_tell(rpc);
 		return PTR_ERR(call);
 	}
-	err = kipc_collect_wait(rpc, file, call);
+	err = kipc_collect_wait(rpc, call);
 	if (err)
 		kipc_rpc_describe(rpc, call, call->caller_token);
 	else

@@ -403,7 +403,7 @@ static int kipc_open_check(const struct kipc_op_open *op)
 	u32 keep = KIPC_OPEN_PERSIST | KIPC_OPEN_KEEP_BY_ANY;
 
 	if (op->flags & ~KIPC_OPEN_FLAGS || op->rights & ~KIPC_RIGHTS || !op->rights ||
-	    op->mode & ~0777U || op->created ||
+	    op->mode & ~0777U ||
 	    memchr_inv(op->reserved, 0, sizeof(op->reserved)) ||
 	    memchr_inv(op->attr.reserved, 0, sizeof(op->attr.reserved)))
 		return -EINVAL;
@@ -684,17 +684,11 @@ void kipc_ep_stat(struct kipc_ep *ep, struct kipc_endpoint *info)
 	spin_unlock(&ep->lock);
 }
 
-/*
- * Sleepers that may be concerned look again: receivers one by one, in the order
- * they came and keeping their place; senders are woken where they stand. Each
- * batch works off those who were there when it all began.
- */
-void kipc_ep_kick(struct kipc_ep *ep)
+/* Receivers that wait look again, and keep their place: those who wait as it begins */
+static void kipc_kick_receivers(struct kipc_ep *ep)
 {
 	struct kipc_after after;
 	unsigned int i, left;
-	u64 place = 0;
-	struct kipc_msg *msg = NULL;
 
 	spin_lock(&ep->lock);
 	left = ep->nr_waiting;
@@ -716,6 +710,33 @@ void kipc_ep_kick(struct kipc_ep *ep)
 		kipc_unlock(ep, &after);
 		cond_resched();
 	} while (left);
+}
+
+/* ep->lock held: may the sender of a message that is not admitted still send it? */
+static bool kipc_sender_allowed(struct kipc_ep *ep, const struct kipc_msg *msg)
+{
+	const struct cred *old;
+	int err;
+
+	if (!msg->cred || msg->state != KIPC_MSG_BLOCKED)
+		return true;
+	old = override_creds(msg->cred);
+	err = kipc_ep_permission(ep, KIPC_MAY_SEND);
+	revert_creds(old);
+	return !err;
+}
+
+/*
+ * Blocked senders on device files are asked again. Here, not when they wake: once
+ * permissions have changed nothing of theirs shall be received.
+ */
+static void kipc_kick_senders(struct kipc_ep *ep)
+{
+	struct kipc_msg *msg = NULL;
+	struct kipc_after after;
+	unsigned int i;
+	u64 place = 0;
+
 	do {
 		kipc_lock(ep, &after);
 		for (i = 0; i < KIPC_BATCH; i++) {
@@ -723,8 +744,8 @@ void kipc_ep_kick(struct kipc_ep *ep)
 			if (!msg)
 				break;
 			place = kipc_msg_place(msg);
-			if (msg->waiter)
-				kipc_after_wake(&after, msg->waiter);
+			if (!kipc_sender_allowed(ep, msg))
+				kipc_giveup(ep, msg, -EACCES, &after);
 		}
 		kipc_unlock(ep, &after);
 		cond_resched();
@@ -914,10 +935,13 @@ static void kipc_set_commit(struct kipc_ep *ep, struct kipc_change *change)
 		if (kipc_polled(&ep->write_wait))
 			after.writable |= EPOLLOUT | EPOLLWRNORM;
 	}
+	kipc_unlock(ep, &after);
+	kipc_kick_senders(ep);
+	kipc_kick_receivers(ep);
 	/* A new owner is bound by no share; a new capacity may have room */
+	kipc_lock(ep, &after);
 	after.room = true;
 	kipc_unlock(ep, &after);
-	kipc_ep_kick(ep);
 }
 
 int kipc_ep_set(struct kipc_ep *ep, const struct kipc_op_stat *op, bool check)

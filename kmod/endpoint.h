@@ -200,9 +200,6 @@ static inline struct kipc_ep *kipc_ep_get(struct kipc_ep *ep)
 
 void kipc_ep_put(struct kipc_ep *ep);
 
-/* Tell those who sleep at @ep that permissions or capacity changed */
-void kipc_ep_kick(struct kipc_ep *ep);
-
 /* Rights, in the bits of a mode's last digit; CONTROL is ownership */
 #define KIPC_MAY_SEND		0002U
 #define KIPC_MAY_RECV		0004U

@@ -169,6 +169,7 @@ void kipc_msg_put(struct kipc_msg *msg)
 		return;
 	WARN_ON_ONCE(msg->share || msg->waiter || !list_empty(&msg->link));
 	kipc_creds_put(&msg->creds);
+	put_cred(msg->cred);
 	if (msg->data != msg->inline_data)
 		kvfree(msg->data);
 	if (msg->call) {

@@ -122,6 +122,8 @@ enum kipc_msg_state {
  *	(ep->lock)
  * @waiter: the task to wake with @done (ep->lock)
  * @creds: the sender
+ * @cred: its rights, held, if it sends through a device file: while BLOCKED it is
+ *	asked again when permissions change; else NULL
  * @time: when it was sent, host monotonic
  * @size: bytes of payload
  * @data: payload: @inline_data, or memory of its own, or NULL once delivered
@@ -150,6 +152,7 @@ struct kipc_msg {
 	struct kipc_share *share;
 	struct task_struct *waiter;
 	struct kipc_creds creds;
+	const struct cred *cred;
 	ktime_t time;
 	size_t size;
 	void *data;

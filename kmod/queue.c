@@ -683,21 +683,7 @@ bool kipc_drain(struct kipc_ep *ep, struct kipc_after *after)
 
 /* Waiting senders */
 
-/* A device file's sender slept: may it still? */
-static int kipc_recheck(struct kipc_ep *ep, struct kipc_msg *msg)
-{
-	struct kipc_after after;
-	int err = 0;
-
-	kipc_lock(ep, &after);
-	if (kipc_msg_queued(msg) && msg->waiting)
-		err = kipc_ep_permission(ep, KIPC_MAY_SEND);
-	kipc_unlock(ep, &after);
-	return err;
-}
-
-int kipc_wait_done(struct kipc_file *file, struct kipc_ep *ep, struct kipc_msg *msg,
-		   struct kipc_deadline *deadline)
+int kipc_wait_done(struct kipc_msg *msg, struct kipc_deadline *deadline)
 {
 	int err;
 
@@ -708,12 +694,6 @@ int kipc_wait_done(struct kipc_file *file, struct kipc_ep *ep, struct kipc_msg *
 		if (smp_load_acquire(&msg->done))
 			break;
 		err = kipc_deadline_sleep(deadline);
-		if (err)
-			break;
-		if (file->ep || READ_ONCE(msg->done))
-			continue;
-		__set_current_state(TASK_RUNNING);
-		err = kipc_recheck(ep, msg);
 		if (err)
 			break;
 	}

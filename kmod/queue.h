@@ -118,9 +118,8 @@ void kipc_settle(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *af
 /* End everything that waits at a dead endpoint, a batch; true: there may be more */
 bool kipc_drain(struct kipc_ep *ep, struct kipc_after *after);
 
-/* Wait for msg->done: 0, or -ETIMEDOUT, -EINTR, -EACCES (a device file may not any more) */
-int kipc_wait_done(struct kipc_file *file, struct kipc_ep *ep, struct kipc_msg *msg,
-		   struct kipc_deadline *deadline);
+/* Wait for msg->done: 0, -ETIMEDOUT or -EINTR */
+int kipc_wait_done(struct kipc_msg *msg, struct kipc_deadline *deadline);
 
 /* The first message behind @place of both classes, or NULL */
 struct kipc_msg *kipc_queue_next(struct kipc_ep *ep, bool nocalls, u64 place);

@@ -441,10 +441,10 @@ static int kipc_send_check(const struct kipc_op_send *op)
 }
 
 /* The sender has to wait for the outcome */
-static long kipc_send_wait(struct kipc_file *file, struct kipc_ep *ep, struct kipc_msg *msg,
+static long kipc_send_wait(struct kipc_ep *ep, struct kipc_msg *msg,
 			   struct kipc_deadline *deadline)
 {
-	int err = kipc_wait_done(file, ep, msg, deadline);
+	int err = kipc_wait_done(msg, deadline);
 	struct kipc_after after;
 
 	if (err) {
@@ -474,6 +474,8 @@ static long kipc_send_msg(struct kipc_file *file, struct kipc_ep *ep, struct kip
 	bool waiting = false;
 	int err;
 
+	if (!file->ep)
+		msg->cred = get_current_cred();
 	err = kipc_lock_share(ep, file, &after, &share);
 	if (!err && !file->ep)
 		err = kipc_ep_permission(ep, KIPC_MAY_SEND);
@@ -487,7 +489,7 @@ static long kipc_send_msg(struct kipc_file *file, struct kipc_ep *ep, struct kip
 		kipc_share_put(ep, share, &after);
 	kipc_unlock(ep, &after);
 	if (waiting)
-		return kipc_send_wait(file, ep, msg, deadline);
+		return kipc_send_wait(ep, msg, deadline);
 	if (err)
 		kipc_msg_put(msg);
 	return err;

@@ -670,6 +670,38 @@ TEST_F(abi, segments_of_nothing)
 	EXPECT_EQ(0, kipc_recv(self->fd, self->buf, MAX_SIZE, NULL, 0));
 }
 
+TEST_F(abi, the_largest_messages)
+{
+	size_t size = kt_param("msg_max");
+	const struct kipc_attr attr = { .max_size = (uint32_t)size, .max_bytes = 2 * size };
+	int fd = kt_private(self->dev, 0, &attr);
+	char *in = kt_shared(size), *out = kt_shared(size);
+
+	kt_fill(in, size, 1);
+	EXPECT_EQ(0, kipc_send(fd, in, size, 0));
+	EXPECT_EQ(0, kipc_send(fd, in, size - 4095, 0));
+	EXPECT_EQ((ssize_t)size, kipc_recv(fd, out, size, NULL, 0));
+	EXPECT_TRUE(kt_filled(out, size, 1));
+	kt_poison(out, size);
+	EXPECT_EQ((ssize_t)size - 4095, kipc_recv(fd, out, size, NULL, 0));
+	EXPECT_TRUE(kt_filled(out, size - 4095, 1));
+	EXPECT_TRUE(kt_poisoned(out + size - 4095, 4095));
+	close(fd);
+}
+
+/* Where nothing is to be read or written, no address is looked at */
+TEST_F(abi, nothing_at_no_address)
+{
+	struct kipc_op_send send = kt_send_op((void *)~0UL, 0);
+
+	EXPECT_EQ(0, kt_op_send(self->fd, &send));
+	EXPECT_EQ(0, kipc_send(self->fd, NULL, 0, 0));
+	EXPECT_EQ(1, kipc_recv(self->fd, self->buf, MAX_SIZE, NULL, 0));
+	EXPECT_EQ(0, kt_recv(self->fd, 0, 0, 0, NULL, 0, NULL));
+	EXPECT_EQ(0, kt_recv(self->fd, 0, 0, 0, kt_hole(), MAX_SIZE, NULL));
+	EXPECT_TRUE(kt_quiet(self->fd));
+}
+
 TEST_F(abi, contradicting_receives)
 {
 	static const uint32_t selectors[] = {

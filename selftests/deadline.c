@@ -249,6 +249,24 @@ TEST_F(deadline, p14_setting_the_clock)
 	EXPECT_EQ(1, kt_join(steady_job));
 }
 
+/* Interrupted and restarted, it waits for the same moment */
+TEST_F(deadline, p14_a_restart_keeps_the_deadline)
+{
+	struct kipc_op_recv op = kt_recv_op(self->buf, sizeof(self->buf), NULL);
+	struct kt_job *job;
+
+	kt_catch(SIGUSR1, SA_RESTART);
+	op.deadline = kt_in_ms(1000);
+	job = kt_start_ioctl(KT_THREAD, self->empty, KIPC_IOC_RECV, &op);
+	for (int i = 1; i <= 3; i++) {
+		ASSERT_TRUE(kt_asleep(job));
+		ASSERT_TRUE(kt_signal(job, SIGUSR1));
+		ASSERT_TRUE(kt_until(kt_caught == i));
+	}
+	EXPECT_EQ(-ETIMEDOUT, kt_join(job));
+	EXPECT_GE(kt_now(), op.deadline);
+}
+
 struct inside {
 	FIXTURE_DATA(deadline) *self;
 	struct kipc_result result;
@@ -331,49 +349,67 @@ TEST_F(deadline, p14_in_a_time_namespace_behind)
 	check_time_namespace(_metadata, self, -behind);
 }
 
-/* Runs until shortly before or after a deadline, differently each time */
-static void spin_until_about(uint64_t deadline, unsigned int i)
+/*
+ * Where in time the two that race meet: every outcome moves the next try towards
+ * the other one, so most tries come close.
+ */
+struct race {
+	long offset;	/* nanoseconds from the deadline */
+	unsigned int received, late;
+};
+
+static void race_spin(const struct race *race, uint64_t deadline)
 {
-	uint64_t until = deadline - 100000 + (i * 7919ULL % 200000);
+	uint64_t until = deadline + (uint64_t)race->offset;
 
 	while (kt_now() < until)
 		;
 }
 
+static void race_ended(struct race *race, bool received)
+{
+	long step = 50000 / (1 + (long)(race->received + race->late) / 16) + 500;
+
+	race->offset += received ? step : -step;
+	if (received)
+		race->received++;
+	else
+		race->late++;
+}
+
 /* The deadline of a receive comes with the message: received, or still there */
 TEST_F(deadline, p14_a_receive_racing_a_send)
 {
-	unsigned int received = 0, late = 0;
+	struct race race = { 0 };
 
 	for (unsigned int i = 0; i < 300; i++) {
 		struct kipc_op_recv op = kt_recv_op(self->buf, sizeof(self->buf), NULL);
 		struct kt_job *job;
 		long ret;
 
-		op.deadline = kt_in_ms(2);
+		op.deadline = kt_in_ms(3);
 		job = kt_start_ioctl(KT_THREAD, self->empty, KIPC_IOC_RECV, &op);
-		spin_until_about(op.deadline, i);
+		race_spin(&race, op.deadline);
 		ASSERT_EQ(0, kipc_send(self->empty, &i, sizeof(i), 0));
 		ret = kt_join(job);
 		if (ret == sizeof(i)) {
-			received++;
 			ASSERT_EQ(0, kt_stat(self->empty).msgs);
 		} else {
-			late++;
 			ASSERT_EQ(-ETIMEDOUT, ret);
 			ASSERT_EQ((long)sizeof(i),
 				  kipc_recv(self->empty, self->buf, sizeof(self->buf), NULL, 0));
 		}
 		ASSERT_EQ(0, memcmp(self->buf, &i, sizeof(i)));
+		race_ended(&race, ret == sizeof(i));
 	}
-	kt_complain("%u received, %u late", received, late);
+	kt_complain("%u received, %u late", race.received, race.late);
 }
 
 /* The deadline of a send comes with a receiver: sent and received, or neither */
 static void race_sends(struct __test_metadata *_metadata, FIXTURE_DATA(deadline) *self,
 		       int fd, uint32_t flags)
 {
-	unsigned int received = 0, late = 0;
+	struct race race = { 0 };
 
 	for (unsigned int i = 0; i < 300; i++) {
 		struct kipc_op_send op = kt_send_op(&i, sizeof(i));
@@ -382,25 +418,23 @@ static void race_sends(struct __test_metadata *_metadata, FIXTURE_DATA(deadline)
 
 		op.flags = flags;
 		op.type = 2;
-		op.deadline = kt_in_ms(2);
+		op.deadline = kt_in_ms(3);
 		job = kt_start_ioctl(KT_THREAD, fd, KIPC_IOC_SEND, &op);
-		spin_until_about(op.deadline, i);
+		race_spin(&race, op.deadline);
 		ret = kt_recv(fd, 0, KIPC_TYPE_EQ, 2, self->buf, sizeof(self->buf), NULL);
 		if (ret == sizeof(i)) {
-			received++;
 			ASSERT_EQ(0, kt_join(job));
 			ASSERT_EQ(0, memcmp(self->buf, &i, sizeof(i)));
 		} else {
-			ASSERT_EQ(-EAGAIN, ret);
 			/* not yet there, or no more: then it ends unless received */
-			ret = kt_join(job);
-			late++;
-			ASSERT_EQ(-ETIMEDOUT, ret);
+			ASSERT_EQ(-EAGAIN, ret);
+			ASSERT_EQ(-ETIMEDOUT, kt_join(job));
 		}
+		race_ended(&race, ret == sizeof(i));
 		ASSERT_EQ(-EAGAIN,
 			  kt_recv(fd, 0, KIPC_TYPE_EQ, 2, self->buf, sizeof(self->buf), NULL));
 	}
-	kt_complain("%u received, %u late", received, late);
+	kt_complain("%u received, %u late", race.received, race.late);
 }
 
 TEST_F(deadline, p14_a_blocked_send_racing_a_receive)

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 #include "common.h"
 #include "kselftest_harness.h"
@@ -383,6 +384,43 @@ TEST_F(open, impostors_are_refused)
 	EXPECT_EQ(-EPERM, find_as(self->dev, A, KIPC_OPEN_EXPECT_UID, B));
 	EXPECT_EQ(0, find_as(self->dev, A, KIPC_OPEN_EXPECT_UID, 0));
 	close_all(fd);
+}
+
+struct trusted {
+	long made, found, other;
+};
+
+/* Inside: 0 is A, 1 is B, and this begins as 2, who is the outer root */
+static long trust_inside(void *arg)
+{
+	struct trusted *t = arg;
+	int dev = kt_device();
+
+	kt_need(syscall(SYS_setresuid, -1, 0, -1) == 0);
+	t->made = create_name(dev, NAME);
+	kt_need(syscall(SYS_setresuid, -1, 1, -1) == 0);
+	t->found = kt_openl(dev, .rights = KIPC_RIGHT_SEND, KT_NAME(NAME));
+	t->other = create_name(dev, NAME "2");
+	kt_need(syscall(SYS_setresuid, -1, 2, -1) == 0);
+	return kt_openl(dev, .rights = KIPC_RIGHT_SEND, KT_NAME(NAME "2"));
+}
+
+/* Whoever owns the namespace is trusted like root in it; nobody else */
+TEST_F(open, impostors_in_a_namespace_of_ones_own)
+{
+	const struct kt_how how = {
+		.ns = CLONE_NEWUSER | CLONE_NEWNET,
+		.uid_map = "0 20001 1\n1 20002 1\n2 0 1",
+		.gid_map = "2 0 1",
+		.uid = 2,
+		.gid = 2,
+	};
+	struct trusted *t = kt_new(struct trusted);
+
+	EXPECT_EQ(-EPERM, kt_run(&how, trust_inside, t));
+	EXPECT_GE(t->made, 0);
+	EXPECT_GE(t->found, 0);
+	EXPECT_GE(t->other, 0);
 }
 
 TEST_F(open, reserved_keys_and_names)

@@ -13,6 +13,7 @@ struct model_msg {
 	uint32_t prio;
 	uint32_t tag;	/* the payload, and the order of arrival */
 	uint32_t len;
+	uint64_t call;	/* its caller token, if it is a call */
 };
 
 struct model {
@@ -21,9 +22,11 @@ struct model {
 	unsigned int bytes;
 };
 
-static bool model_matches(const struct model_msg *msg, uint32_t selector, uint64_t type)
+static bool model_matches(const struct model_msg *msg, uint32_t flags, uint64_t type)
 {
-	switch (selector) {
+	if (flags & KIPC_NOCALLS && msg->call)
+		return false;
+	switch (flags & ~KIPC_NOCALLS) {
 	case KIPC_TYPE_EQ:
 		return msg->type == type;
 	case KIPC_TYPE_LE:
@@ -35,9 +38,9 @@ static bool model_matches(const struct model_msg *msg, uint32_t selector, uint64
 	}
 }
 
-static bool model_before(const struct model_msg *a, const struct model_msg *b, uint32_t selector)
+static bool model_before(const struct model_msg *a, const struct model_msg *b, uint32_t flags)
 {
-	if (selector == KIPC_TYPE_LE && a->type != b->type)
+	if (flags & KIPC_TYPE_LE && a->type != b->type)
 		return a->type < b->type;
 	if (a->prio != b->prio)
 		return a->prio > b->prio;
@@ -45,7 +48,7 @@ static bool model_before(const struct model_msg *a, const struct model_msg *b, u
 }
 
 /* Index of the first that matches behind @after (NULL: at all), or -1 */
-static int model_next(const struct model *m, uint32_t selector, uint64_t type,
+static int model_next(const struct model *m, uint32_t flags, uint64_t type,
 		      const struct model_msg *after)
 {
 	int best = -1;
@@ -53,11 +56,11 @@ static int model_next(const struct model *m, uint32_t selector, uint64_t type,
 	for (unsigned int i = 0; i < m->n; i++) {
 		const struct model_msg *msg = &m->msgs[i];
 
-		if (!model_matches(msg, selector, type))
+		if (!model_matches(msg, flags, type))
 			continue;
-		if (after && !model_before(after, msg, selector))
+		if (after && !model_before(after, msg, flags))
 			continue;
-		if (best < 0 || model_before(msg, &m->msgs[best], selector))
+		if (best < 0 || model_before(msg, &m->msgs[best], flags))
 			best = (int)i;
 	}
 	return best;
@@ -82,6 +85,14 @@ static uint32_t random_below(uint32_t n)
 	random_state ^= random_state >> 17;
 	random_state ^= random_state << 5;
 	return random_state % n;
+}
+
+/* Mostly those that meet, and some of many */
+static uint64_t random_type(void)
+{
+	if (random_below(3))
+		return types[random_below(ARRAY_SIZE(types))];
+	return random_below(50);
 }
 
 /* Voluntary switches of a sleeping task: unchanged if nobody woke it */
@@ -200,93 +211,125 @@ TEST_F(order, p01_each_selector_takes_its_own)
 }
 
 static void check_walk(struct __test_metadata *_metadata, int fd, const struct model *m,
-		       uint32_t selector, uint64_t type)
+		       uint32_t flags, uint64_t type)
 {
 	struct kipc_result result;
 	struct kipc_op_recv op;
 	struct model_msg last;
-	uint32_t buf[16];
+	uint32_t buf[17];
 	int i;
 
 	op = kt_recv_op(buf, sizeof(buf), &result);
-	op.flags = KIPC_PEEK | KIPC_NONBLOCK | selector;
+	op.flags = KIPC_PEEK | KIPC_NONBLOCK | flags;
 	op.type = type;
-	for (i = model_next(m, selector, type, NULL); i >= 0;
-	     i = model_next(m, selector, type, &last)) {
+	for (i = model_next(m, flags, type, NULL); i >= 0; i = model_next(m, flags, type, &last)) {
 		last = m->msgs[i];
 		ASSERT_EQ((long)last.len, kt_op_recv(fd, &op));
 		ASSERT_EQ(last.tag, buf[0]);
 		ASSERT_EQ(last.type, result.type);
 		ASSERT_EQ(last.prio, result.prio);
+		ASSERT_EQ(last.call ? KIPC_RESULT_CALL : 0, result.flags);
 		ASSERT_NE(0, result.token);
 		op.after = result.token;
-		op.after_type = selector == KIPC_TYPE_LE ? result.type : 0;
+		op.after_type = flags & KIPC_TYPE_LE ? result.type : 0;
 	}
 	ASSERT_EQ(-EAGAIN, kt_op_recv(fd, &op));
+}
+
+/* A message or a call, which stand in one order */
+static void send_random(struct __test_metadata *_metadata, int fd, struct model *m, uint32_t tag)
+{
+	struct model_msg *msg = &m->msgs[m->n++];
+	struct kipc_op_rpc op;
+	uint32_t buf[17];
+
+	msg->type = random_type();
+	msg->prio = prios[random_below(ARRAY_SIZE(prios))];
+	msg->len = 4 + 4 * random_below(16);
+	msg->tag = tag;
+	msg->call = 0;
+	buf[0] = tag;
+	m->bytes += msg->len;
+	if (random_below(3)) {
+		ASSERT_EQ(0, kt_send(fd, 0, msg->type, msg->prio, buf, msg->len));
+		return;
+	}
+	op = kt_rpc_op(buf, msg->len, NULL, 0, NULL);
+	op.flags = KIPC_ASYNC;
+	op.type = msg->type;
+	op.prio = msg->prio;
+	ASSERT_EQ(0, kt_op_rpc(fd, &op));
+	ASSERT_NE(0, op.token);
+	msg->call = op.token;
+}
+
+static void receive_random(struct __test_metadata *_metadata, int fd, struct model *m,
+			   uint32_t flags, uint64_t type)
+{
+	int i = model_next(m, flags, type, NULL);
+	struct kipc_result result;
+	struct model_msg *msg;
+	uint32_t buf[17];
+
+	if (i < 0) {
+		ASSERT_EQ(-EAGAIN, kt_recv(fd, 0, flags, type, buf, sizeof(buf), &result));
+		return;
+	}
+	msg = &m->msgs[i];
+	ASSERT_EQ((long)msg->len, kt_recv(fd, 0, flags, type, buf, sizeof(buf), &result));
+	ASSERT_EQ(msg->tag, buf[0]);
+	ASSERT_EQ(msg->type, result.type);
+	ASSERT_EQ(msg->prio, result.prio);
+	ASSERT_EQ(msg->len, result.size);
+	ASSERT_EQ(msg->call ? KIPC_RESULT_CALL : 0, result.flags);
+	ASSERT_EQ(msg->call != 0, result.token != 0);
+	if (msg->call) {
+		ASSERT_EQ(0, kt_reply(fd, result.token, 0, NULL, 0));
+		ASSERT_EQ(0, kt_cancel(fd, msg->call, NULL));
+	}
+	model_drop(m, (unsigned int)i);
+}
+
+/* One that leaves from the middle of the queue */
+static void cancel_random(struct __test_metadata *_metadata, int fd, struct model *m)
+{
+	unsigned int i = random_below(m->n);
+
+	if (!m->msgs[i].call)
+		return;
+	ASSERT_EQ(0, kt_cancel(fd, m->msgs[i].call, NULL));
+	model_drop(m, i);
 }
 
 TEST_F_TIMEOUT(order, p01_random_sequences_against_a_naive_model, 100)
 {
 	struct model m = { .n = 0 };
-	uint32_t tag = 0;
+	struct kipc_endpoint info;
 
-	for (unsigned int step = 0; step < 4000; step++) {
-		uint32_t selector = selectors[random_below(ARRAY_SIZE(selectors))];
-		uint64_t type = types[random_below(ARRAY_SIZE(types))];
+	for (unsigned int step = 0; step < 6000; step++) {
+		uint32_t flags = selectors[random_below(ARRAY_SIZE(selectors))];
+		uint64_t type = flags == ANY ? 0 : random_type();
 		/* it fills and runs dry by turns */
 		bool filling = (step / 100) % 2;
-		struct kipc_result result;
-		uint32_t buf[16] = { 0 };
-		int i;
 
-		if (selector == ANY)
-			type = 0;
+		if (!random_below(4))
+			flags |= KIPC_NOCALLS;
 		if (step % 40 == 0)
-			check_walk(_metadata, self->fd, &m, selector, type);
-		if (m.n < ARRAY_SIZE(m.msgs) && random_below(10) < (filling ? 7 : 3)) {
-			struct model_msg *msg = &m.msgs[m.n++];
-
-			msg->type = types[random_below(ARRAY_SIZE(types))];
-			msg->prio = prios[random_below(ARRAY_SIZE(prios))];
-			msg->len = 4 + 4 * random_below(ARRAY_SIZE(buf));
-			msg->tag = tag++;
-			buf[0] = msg->tag;
-			m.bytes += msg->len;
-			ASSERT_EQ(0, kt_send(self->fd, 0, msg->type, msg->prio, buf, msg->len));
-		} else {
-			i = model_next(&m, selector, type, NULL);
-			if (i < 0) {
-				ASSERT_EQ(-EAGAIN, kt_recv(self->fd, 0, selector, type, buf,
-							   sizeof(buf), &result));
-			} else {
-				ASSERT_EQ((long)m.msgs[i].len,
-					  kt_recv(self->fd, 0, selector, type, buf, sizeof(buf),
-						  &result));
-				ASSERT_EQ(m.msgs[i].tag, buf[0]);
-				ASSERT_EQ(m.msgs[i].type, result.type);
-				ASSERT_EQ(m.msgs[i].prio, result.prio);
-				ASSERT_EQ(m.msgs[i].len, result.size);
-				ASSERT_EQ(0, result.token);
-				model_drop(&m, (unsigned int)i);
-			}
-		}
-		if (step % 16 == 0) {
-			struct kipc_endpoint info = kt_stat(self->fd);
-
-			ASSERT_EQ(m.n, info.msgs);
-			ASSERT_EQ(m.bytes, info.bytes);
-		}
+			check_walk(_metadata, self->fd, &m, flags, type);
+		if (m.n < ARRAY_SIZE(m.msgs) && random_below(10) < (filling ? 7 : 3))
+			send_random(_metadata, self->fd, &m, step);
+		else if (m.n && !random_below(8))
+			cancel_random(_metadata, self->fd, &m);
+		else
+			receive_random(_metadata, self->fd, &m, flags, type);
+		if (step % 16)
+			continue;
+		info = kt_stat(self->fd);
+		ASSERT_EQ(m.n, info.msgs);
+		ASSERT_EQ(m.bytes, info.bytes);
 	}
-	while (m.n) {
-		uint32_t buf[16];
-		struct kipc_result result;
-		int i = model_next(&m, ANY, 0, NULL);
-
-		ASSERT_EQ((long)m.msgs[i].len,
-			  kt_recv(self->fd, 0, ANY, 0, buf, sizeof(buf), &result));
-		ASSERT_EQ(m.msgs[i].tag, buf[0]);
-		model_drop(&m, (unsigned int)i);
-	}
+	while (m.n)
+		receive_random(_metadata, self->fd, &m, ANY, 0);
 	EXPECT_TRUE(kt_quiet(self->fd));
 }
 
@@ -536,6 +579,57 @@ TEST_F(order, p13_the_first_receiver_that_wants_it_gets_it)
 	EXPECT_EQ(70, seven->tag);
 	EXPECT_EQ(51, recv_tag(self->fd, ANY, 0));
 	EXPECT_TRUE(kt_quiet(self->fd));
+}
+
+/* Calls pass those over who could not answer, messages do not */
+TEST_F(order, p13_receivers_of_calls_and_of_messages_stand_in_one_line)
+{
+	struct receive *one = blocked_recv(self->fd, KIPC_NOCALLS, 0);
+	struct receive *two = blocked_recv(self->fd, 0, 0);
+	struct receive *three = blocked_recv(self->fd, KIPC_NOCALLS | KIPC_TYPE_EQ, 1);
+	struct receive *four = blocked_recv(self->fd, KIPC_TYPE_LE, 1);
+	struct kipc_op_rpc call = kt_rpc_op("call", 4, NULL, 0, NULL);
+
+	call.flags = KIPC_ASYNC;
+	ASSERT_EQ(0, kt_op_rpc(self->fd, &call));
+	EXPECT_EQ(4, kt_join(two->job));
+	EXPECT_EQ(KIPC_RESULT_CALL, two->result.flags);
+	ASSERT_EQ(0, send_tag(self->fd, 1, 0, 10));
+	EXPECT_EQ(4, kt_join(one->job));
+	EXPECT_EQ(10, one->tag);
+	ASSERT_EQ(0, send_tag(self->fd, 1, 0, 11));
+	EXPECT_EQ(4, kt_join(three->job));
+	EXPECT_EQ(11, three->tag);
+	ASSERT_EQ(0, send_tag(self->fd, 1, 0, 12));
+	EXPECT_EQ(4, kt_join(four->job));
+	EXPECT_EQ(12, four->tag);
+}
+
+TEST_F(order, p01_at_a_rendezvous_too)
+{
+	static const uint32_t blocked[] = { 5, 9, 5, 0 };
+	static const long expected[] = { 1, 0, 2, 3 };
+	int fd = kt_private(self->dev, KIPC_OPEN_RENDEZVOUS, NULL);
+	struct kt_job *jobs[ARRAY_SIZE(blocked)];
+	struct receive *r;
+
+	for (uint32_t i = 0; i < ARRAY_SIZE(blocked); i++)
+		jobs[i] = blocked_send(fd, 1, blocked[i], i);
+	EXPECT_EQ(0, kt_stat(fd).msgs);
+	EXPECT_EQ(ARRAY_SIZE(blocked), kt_stat(fd).waiters);
+	for (unsigned int i = 0; i < ARRAY_SIZE(expected); i++) {
+		EXPECT_EQ(expected[i], recv_tag(fd, ANY, 0));
+		EXPECT_EQ(0, kt_join(jobs[expected[i]]));
+		EXPECT_EQ(ARRAY_SIZE(blocked) - 1 - i, kt_stat(fd).waiters);
+	}
+	/* and when the receiver is the first to come */
+	r = blocked_recv(fd, ANY, 0);
+	EXPECT_EQ(0, send_tag(fd, 1, 0, 77));
+	EXPECT_EQ(4, kt_join(r->job));
+	EXPECT_EQ(77, r->tag);
+	EXPECT_EQ(-EAGAIN, send_tag(fd, 1, 0, 78));
+	EXPECT_TRUE(kt_quiet(fd));
+	close(fd);
 }
 
 TEST_F(order, p13_one_message_wakes_one_receiver)

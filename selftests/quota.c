@@ -228,6 +228,46 @@ TEST_F(quota, p10_a_share_that_grows_admits_who_waits)
 	EXPECT_EQ(5, kt_stat(fd).msgs);
 }
 
+TEST_F(quota, p10_a_larger_capacity_admits_who_waits)
+{
+	const struct kipc_attr attr = { .max_size = 64, .max_msgs = 2, .max_bytes = 128 };
+	int fd = (int)create_as(self->dev, A, &attr);
+	struct kipc_endpoint info = { .attr = { .max_size = 64, .max_msgs = 3, .max_bytes = 192 } };
+	struct kipc_op_send op = kt_send_op("", 1);
+	struct kt_job *first, *second;
+
+	ASSERT_GE(fd, 0);
+	EXPECT_EQ(2, fill_as(fd, A, 1));
+	first = kt_start_ioctl(KT_AS(A), fd, KIPC_IOC_SEND, &op);
+	ASSERT_TRUE(kt_asleep(first));
+	second = kt_start_ioctl(KT_AS(A), fd, KIPC_IOC_SEND, &op);
+	ASSERT_TRUE(kt_asleep(second));
+	EXPECT_EQ(0, kipc_set(fd, 0, KIPC_SET_CAPACITY, &info));
+	EXPECT_EQ(0, kt_join(first));
+	EXPECT_TRUE(kt_asleep(second));
+	EXPECT_EQ(3, kt_stat(fd).msgs);
+}
+
+TEST_F(quota, p10_a_smaller_capacity_drops_nothing)
+{
+	int fd = (int)create_as(self->dev, A, NULL);
+	struct kipc_endpoint info = { .attr = { .max_size = 64, .max_msgs = 2, .max_bytes = 64 } };
+
+	ASSERT_GE(fd, 0);
+	for (int i = 0; i < 5; i++)
+		ASSERT_EQ(0, send_as(fd, A, 100));
+	EXPECT_EQ(0, kipc_set(fd, 0, KIPC_SET_CAPACITY, &info));
+	EXPECT_EQ(5, kt_stat(fd).msgs);
+	EXPECT_EQ(500, kt_stat(fd).bytes);
+	EXPECT_EQ(-EMSGSIZE, send_as(fd, A, 65));
+	/* until there is less than the new one allows */
+	for (int i = 0; i < 5; i++) {
+		EXPECT_EQ(-EAGAIN, send_as(fd, A, 1));
+		EXPECT_EQ(100, take_from(fd, A));
+	}
+	EXPECT_EQ(2, fill_as(fd, A, 1));
+}
+
 TEST_F(quota, p10_endpoints_per_user)
 {
 	int fds[4], other;
@@ -323,6 +363,31 @@ TEST_F(quota, p10_capacity_per_user)
 		ASSERT_GE(fds[i], 0);
 	}
 	EXPECT_EQ(-EDQUOT, create_as(self->dev, A, &attr));
+}
+
+TEST_F(quota, p10_capacity_is_paid_by_who_chose_it)
+{
+	const struct kipc_attr attr = { .max_size = 8192, .max_msgs = 16, .max_bytes = 16384 };
+	struct kipc_endpoint info = { .attr = attr };
+	long fd, other;
+
+	kt_set_param("user_capacity_max", 16384 + 16 * 256);
+	fd = create_as(self->dev, A, &attr);
+	ASSERT_GE(fd, 0);
+	EXPECT_EQ(-EDQUOT, create_as(self->dev, A, &attr));
+	/* root chooses, be it the same: A has its quota back */
+	EXPECT_EQ(0, kipc_set((int)fd, 0, KIPC_SET_CAPACITY, &info));
+	other = create_as(self->dev, A, &attr);
+	ASSERT_GE(other, 0);
+	/* and now it cannot take this one over */
+	EXPECT_EQ(-EDQUOT, kt_do_as(A, kipc_set((int)fd, 0, KIPC_SET_CAPACITY, &info)));
+	close((int)other);
+	EXPECT_EQ(0, kt_do_as(A, kipc_set((int)fd, 0, KIPC_SET_CAPACITY, &info)));
+	EXPECT_EQ(-EDQUOT, create_as(self->dev, A, &attr));
+	close((int)fd);
+	fd = create_as(self->dev, A, &attr);
+	EXPECT_GE(fd, 0);
+	close((int)fd);
 }
 
 static long fill_namespace(void *arg)

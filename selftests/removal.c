@@ -243,7 +243,7 @@ static void expect_dead_receiver(struct __test_metadata *_metadata, FIXTURE_DATA
 		EXPECT_EQ(-ECANCELED, kipc_wanted(self->srv, self->tokens[i]));
 	for (unsigned int i = 0; i < EACH; i++) {
 		ASSERT_EQ(-ECANCELED, kipc_reply(self->srv, self->tokens[i], "late", 4));
-		ASSERT_EQ(-ENOENT, kipc_reply(self->srv, self->tokens[i], "late", 4));
+		ASSERT_EQ(-EIDRM, kipc_reply(self->srv, self->tokens[i], "late", 4));
 	}
 }
 

@@ -229,15 +229,21 @@ TEST_F(rights, p11_a_handle_has_the_rights_it_was_opened_with)
 
 TEST_F(rights, p11_a_device_file_is_asked_every_time)
 {
+	struct kipc_op_rpc call = kt_rpc_op("?", 1, NULL, 0, NULL);
 	struct kipc_result result;
 	struct kipc_endpoint info;
 	char buf[16];
 
+	call.endpoint = self->id;
 	ASSERT_EQ(0, kt_chmod(self->fd, 0, 0606));
 	EXPECT_EQ(0, kt_do_as(B, kt_send(self->dev, self->id, 1, 0, "x", 1)));
 	EXPECT_EQ(1, kt_do_as(B, kt_recv(self->dev, self->id, 0, 0, buf, sizeof(buf), &result)));
 	ASSERT_EQ(0, kt_chmod(self->fd, 0, 0604));
 	EXPECT_EQ(-EACCES, kt_do_as(B, kt_send(self->dev, self->id, 1, 0, "x", 1)));
+	call.flags = KIPC_ASYNC;
+	EXPECT_EQ(-EACCES, kt_do_as(B, kt_op_rpc(self->dev, &call)));
+	call.flags = 0;
+	EXPECT_EQ(-EACCES, kt_do_as(B, kt_op_rpc(self->dev, &call)));
 	EXPECT_EQ(-EAGAIN,
 		  kt_do_as(B, kt_recv(self->dev, self->id, 0, 0, buf, sizeof(buf), &result)));
 	ASSERT_EQ(0, kt_chmod(self->fd, 0, 0602));
@@ -363,6 +369,38 @@ TEST_F(rights, p11_proc_says_what_stat_says)
 	EXPECT_EQ(5, bytes);
 	EXPECT_STREQ("rights-proc", name);
 	close(fd);
+}
+
+/* The table is read in pieces, and endpoints come and go between them */
+TEST_F(rights, p11_proc_lists_each_endpoint_once)
+{
+	static unsigned char seen[300];
+	static char text[1 << 20];
+	uint32_t ids[ARRAY_SIZE(seen)];
+	char *p = text, *end = text;
+	int fd, fds[ARRAY_SIZE(seen)];
+	ssize_t n;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(seen); i++) {
+		fds[i] = kt_private(self->dev, 0, NULL);
+		ids[i] = kt_id(fds[i]);
+	}
+	fd = open("/proc/net/kipc", O_RDONLY);
+	ASSERT_GE(fd, 0);
+	while ((n = read(fd, end, 700)) > 0) {
+		end += n;
+		close(kt_private(self->dev, 0, NULL));
+	}
+	EXPECT_EQ(0, n);
+	close(fd);
+	for (; (p = strchr(p, '\n')) && p[1]; p++) {
+		for (unsigned int i = 0; i < ARRAY_SIZE(seen); i++)
+			seen[i] += strtoul(p + 1, NULL, 10) == ids[i];
+	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(seen); i++) {
+		EXPECT_EQ(1, seen[i]);
+		close(fds[i]);
+	}
 }
 
 /* A name is any bytes: it must not forge a line of the table */

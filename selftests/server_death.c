@@ -21,7 +21,7 @@ static void __attribute__((constructor)) hold_if_told(void)
 		pause();
 }
 
-enum end { BY_KILL, BY_EXIT, BY_EXEC };
+enum end { BY_KILL, BY_EXIT, BY_EXEC, BY_CLOSE };
 
 FIXTURE(server_death) {
 	int srv;		/* keeps the endpoint */
@@ -36,7 +36,7 @@ FIXTURE_SETUP(server_death)
 	self->cli = open_same(self->srv, KIPC_RIGHT_SEND);
 	ASSERT_LE(0, self->cli);
 	self->jobs = jobs_new(12);
-	for (unsigned int i = 0; i < 12; i++) {
+	for (unsigned int i = 0; i < 4; i++) {
 		self->jobs[i].fd = self->cli;
 		self->jobs[i].head.cookie = i;
 		self->jobs[i].head.type = i;
@@ -49,19 +49,21 @@ FIXTURE_TEARDOWN(server_death)
 	close(self->srv);
 }
 
-/* Takes @size calls, waits for the command in @token, and ends by @timeout. */
+/* Takes @size calls, waits for the command in @token, and ends by @way. */
 static void serve(struct job *job)
 {
 	for (size_t i = 0; i < job->size; i++)
 		job_recv(job);
 	job->done = 1;
 	kt_need(kt_until(job->token));
-	if (job->timeout == BY_EXEC) {
+	if (job->way == BY_EXEC) {
 		setenv(HOLD, "1", 1);
 		execl("/proc/self/exe", "held", NULL);
 		abort();
 	}
-	if (job->timeout == BY_EXIT)
+	if (job->way == BY_CLOSE)
+		close(job->fd);
+	if (job->way >= BY_EXIT)
 		exit(0);
 	job_hold(job);
 }
@@ -70,7 +72,8 @@ static void server_start(struct job *server, int fd, size_t calls, enum end end)
 {
 	server->fd = fd;
 	server->size = calls;
-	server->timeout = end;
+	server->way = end;
+	server->head = (struct kipc_msg){ 0 };
 	server->token = 0;
 	job_start(server, serve);
 }
@@ -81,9 +84,9 @@ static bool server_end(struct job *server)
 	char path[64], name[64];
 
 	server->token = 1;
-	if (server->timeout == BY_KILL)
+	if (server->way == BY_KILL)
 		return job_kill(server);
-	if (server->timeout == BY_EXIT)
+	if (server->way != BY_EXEC)
 		return kt_until(waitpid(server->kt->pid, NULL, 0) == server->kt->pid);
 	snprintf(path, sizeof(path), "/proc/%d/cmdline", server->kt->pid);
 	return kt_until(kt_read_file(path, name, sizeof(name)) > 0 && !strcmp(name, "held"));
@@ -176,7 +179,11 @@ TEST_F(server_death, p06_execs_and_exits_while_another_holds_its_file)
 	server_dies(_metadata, self, BY_EXEC, true);
 }
 
-/* Holds the inherited file; has taken nothing. */
+TEST_F(server_death, p06_closes_and_exits_while_another_holds_its_file)
+{
+	server_dies(_metadata, self, BY_CLOSE, true);
+}
+
 TEST_F(server_death, p06_exit_of_a_child_that_took_nothing_is_no_death)
 {
 	struct job *child = &self->jobs[4];
@@ -312,7 +319,8 @@ static void main_thread_leaves(struct job *job)
 
 	job_recv(job);
 	kt_need(!pthread_create(&thread, NULL, answer_in_thread, job));
-	pthread_exit(NULL);
+	/* not the process, and no clean-up of the library's */
+	syscall(SYS_exit, 0);
 }
 
 TEST_F(server_death, p06_exit_of_the_first_thread_is_no_death)

@@ -39,7 +39,7 @@ FIXTURE_VARIANT(stall) {
 
 FIXTURE_VARIANT_ADD(stall, send_in) { SEND_IN, job_send, STALL_IN, true };
 FIXTURE_VARIANT_ADD(stall, recv_out) { RECV_OUT, job_recv, STALL_OUT, false };
-FIXTURE_VARIANT_ADD(stall, recv_result) { RECV_RESULT, job_recv, STALL_RESULT, false };
+FIXTURE_VARIANT_ADD(stall, recv_result) { RECV_RESULT, job_recv_raw, STALL_RESULT, false };
 FIXTURE_VARIANT_ADD(stall, rpc_in) { RPC_IN, job_rpc, STALL_IN, true };
 FIXTURE_VARIANT_ADD(stall, rpc_out) { RPC_OUT, job_rpc, STALL_OUT, true };
 FIXTURE_VARIANT_ADD(stall, rpc_result) { RPC_RESULT, job_rpc_raw, STALL_RESULT, true };
@@ -79,7 +79,7 @@ static bool hold(FIXTURE_DATA(stall) *self, const FIXTURE_VARIANT(stall) *varian
 	staller->fd = variant->sends ? self->cli : self->srv;
 	staller->stall = variant->stall;
 	staller->size = 4;
-	staller->head.type = variant->run == job_recv ? 0 : 1;
+	staller->head.type = variant->sends ? 1 : 0;
 	if (variant->place >= REPLY_IN) {
 		self->started = start(self->cli, 0, 1, -1);
 		if (take(self->srv, &result))

@@ -487,7 +487,7 @@ struct kipc_op_recv {
 /**
  * struct kipc_op_rpc - KIPC_IOC_RPC: a call, and the wait for its reply
  * @flags: NONBLOCK REALTIME NORESTART IDEMPOTENT ASYNC NEXT TRUNCATE
- * @endpoint: id; device file only; ignored with @token or KIPC_NEXT
+ * @endpoint: id; device file only; ignored with @token, 0 with KIPC_NEXT
  * @token: 0 makes a new call; else the caller token of the call to go on
  *	waiting for. Written when the call outlives this system call: it was
  *	started by ASYNC, or a signal or a fault came after its delivery began
