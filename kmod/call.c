@@ -223,7 +223,7 @@ void kipc_calls_exit(struct kipc_file *file, const void *files)
 	struct kipc_taker taker;
 
 	kipc_taker_current(&taker);
-	taker.files = files;	/* by now current->files is NULL */
+	taker.files = files;	/* current->files is NULL in an exit */
 	kipc_calls_break_of(file, &taker);
 }
 
@@ -268,6 +268,7 @@ static void kipc_call_outlive(struct kipc_ep *ep, struct kipc_call *call, struct
 	call->caller_token = file->next_token++;
 	rb_add(&call->file_node, &file->calls, kipc_table_less);
 	file->nr_calls++;
+	file->nr_async += call->async;
 	call->listed = true;
 	call->busy = busy;
 	spin_unlock(&file->lock);
@@ -323,7 +324,7 @@ static struct kipc_call *kipc_call_grab_next(struct kipc_file *file)
 		list_del_init(&call->finished);
 		refcount_inc(&call->msg.ref);
 	} else {
-		call = ERR_PTR(file->nr_calls ? -EAGAIN : -ENOENT);
+		call = ERR_PTR(file->nr_async ? -EAGAIN : -ENOENT);
 	}
 	spin_unlock(&file->lock);
 	return call;
@@ -358,7 +359,9 @@ static void kipc_call_retire(struct kipc_call *call)
 	rb_erase(&call->file_node, &file->calls);
 	list_del_init(&call->finished);
 	call->listed = false;
-	last = !--file->nr_calls;
+	file->nr_calls--;
+	file->nr_async -= call->async;
+	last = !file->nr_async;
 	spin_unlock(&file->lock);
 	if (last)
 		wake_up(&file->next_wait);
@@ -473,7 +476,7 @@ static int kipc_rpc_check(const struct kipc_op_rpc *op)
 		return -EINVAL;
 	if (!(op->flags & KIPC_ASYNC))
 		return op->reply_room ? -EINVAL : 0;
-	if (op->reply.base || op->reply.len || op->reply.iovcnt || op->reply_room > S64_MAX / 2)
+	if (op->reply.base || op->reply.len || op->reply.iovcnt)
 		return -EINVAL;
 	return 0;
 }
@@ -783,7 +786,9 @@ static struct kipc_call *kipc_call_new(const struct kipc_rpc *rpc, struct kipc_e
 	call->ep = ep;
 	call->cookie = op->cookie;
 	call->async = op->flags & KIPC_ASYNC;
-	call->room = call->async ? op->reply_room : rpc->reply.total;
+	/* No reply is larger than any message, whatever room there is for it */
+	call->room = min_t(u64, call->async ? op->reply_room : rpc->reply.total,
+			   KIPC_MSG_CEILING);
 	call->idempotent = op->flags & KIPC_IDEMPOTENT;
 	call->truncate = op->flags & KIPC_TRUNCATE;
 	INIT_LIST_HEAD(&call->finished);

@@ -5,8 +5,8 @@
  * A call is a message that wants exactly one reply. Until it is delivered it is
  * a message like any other. Then it is in its endpoint's deliveries under a
  * delivery token, made new at each delivery, and in the list of the file through
- * which it was taken. Who took it is remembered: when that process exits, or the
- * file goes, the call breaks.
+ * which it was taken. Who took it is remembered: when that process exits or has
+ * closed its last descriptor of the file, or the file goes, the call breaks.
  *
  * A call normally lives as long as the system call that makes it. It *outlives*
  * it when started by ASYNC, or when a signal or a fault came after its delivery
@@ -141,7 +141,7 @@ void kipc_call_break(struct kipc_ep *ep, struct kipc_call *call, struct kipc_aft
 /* A file ends: its calls are cancelled, its deliveries break */
 void kipc_calls_cancel(struct kipc_file *file);
 void kipc_calls_break(struct kipc_file *file);
-/* The calling process, whose table of files is @files, exits: what it took breaks */
+/* The calling process, with this table of files, lets go of @file: what it took breaks */
 void kipc_calls_exit(struct kipc_file *file, const void *files);
 
 long kipc_rpc(struct kipc_file *file, struct kipc_ep *ep, struct kipc_op_rpc *op,

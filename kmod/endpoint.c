@@ -162,6 +162,19 @@ static void kipc_ep_free_rcu(struct rcu_head *rcu)
 	kmem_cache_free(kipc_ep_cache, container_of(rcu, struct kipc_ep, rcu));
 }
 
+/* At its end, not with the last handle: that may be anybody's */
+static void kipc_ep_uncharge(struct kipc_ep *ep)
+{
+	if (!ep->account)
+		return;
+	kipc_account_uncharge(ep->payer, KIPC_CHARGE_CAPACITY, ep->charged);
+	kipc_account_uncharge(ep->account, KIPC_CHARGE_ENDPOINTS, 1);
+	kipc_account_put(ep->payer);
+	kipc_account_put(ep->account);
+	ep->payer = NULL;
+	ep->account = NULL;
+}
+
 void kipc_ep_put(struct kipc_ep *ep)
 {
 	if (!refcount_dec_and_test(&ep->ref))
@@ -169,11 +182,7 @@ void kipc_ep_put(struct kipc_ep *ep)
 	WARN_ON_ONCE(ep->msgs || ep->bytes || ep->calls || ep->waiters || ep->handles ||
 		     ep->nr_waiting || !RB_EMPTY_ROOT(&ep->shares) ||
 		     !RB_EMPTY_ROOT(&ep->deliveries));
-	if (ep->account) {
-		kipc_account_uncharge(ep->account, KIPC_CHARGE_CAPACITY, ep->charged);
-		kipc_account_uncharge(ep->account, KIPC_CHARGE_ENDPOINTS, 1);
-		kipc_account_put(ep->account);
-	}
+	kipc_ep_uncharge(ep);
 	kipc_ns_put(ep->ns);
 	call_rcu(&ep->rcu, kipc_ep_free_rcu);
 }
@@ -198,7 +207,7 @@ static int kipc_attr_check(struct kipc_attr *attr)
 		attr->max_bytes = (u64)attr->max_size * KIPC_DEFAULT_MSGS_BYTES;
 	if (attr->max_bytes < attr->max_size)
 		return -EINVAL;
-	if (attr->max_size > msg_max || attr->max_bytes > S64_MAX / 2)
+	if (attr->max_size > msg_max || attr->max_bytes > KIPC_CAPACITY_CEILING)
 		return -EMSGSIZE;
 	if (kipc_attr_cost(attr) > READ_ONCE(kipc_capacity_max) && !capable(CAP_SYS_RESOURCE))
 		return -EMSGSIZE;
@@ -248,6 +257,7 @@ static int kipc_ep_charge(struct kipc_ep *ep, const struct kipc_attr *attr)
 	if (err)
 		goto uncharge;
 	ep->account = account;
+	ep->payer = kipc_account_get(account);
 	ep->charged = kipc_attr_cost(attr);
 	return 0;
 
@@ -318,6 +328,7 @@ void kipc_ep_bury(struct kipc_ep *ep)
 
 	mutex_lock(&ep->ns->mutex);
 	kipc_ns_withdraw(ep->ns, ep);
+	kipc_ep_uncharge(ep);
 	mutex_unlock(&ep->ns->mutex);
 	do {
 		kipc_lock(ep, &after);
@@ -712,44 +723,25 @@ static void kipc_kick_receivers(struct kipc_ep *ep)
 	} while (left);
 }
 
-/* ep->lock held: may the sender of a message that is not admitted still send it? */
-static bool kipc_sender_allowed(struct kipc_ep *ep, const struct kipc_msg *msg)
-{
-	const struct cred *old;
-	int err;
-
-	if (!msg->cred || msg->state != KIPC_MSG_BLOCKED)
-		return true;
-	old = override_creds(msg->cred);
-	err = kipc_ep_permission(ep, KIPC_MAY_SEND);
-	revert_creds(old);
-	return !err;
-}
-
 /*
  * Blocked senders on device files are asked again. Here, not when they wake: once
  * permissions have changed nothing of theirs shall be received.
  */
 static void kipc_kick_senders(struct kipc_ep *ep)
 {
-	struct kipc_msg *msg = NULL;
 	struct kipc_after after;
-	unsigned int i;
-	u64 place = 0;
+	u64 place = 0, end;
+	bool more;
 
+	spin_lock(&ep->lock);
+	end = ep->arrivals;
+	spin_unlock(&ep->lock);
 	do {
 		kipc_lock(ep, &after);
-		for (i = 0; i < KIPC_BATCH; i++) {
-			msg = kipc_queue_next(ep, false, place);
-			if (!msg)
-				break;
-			place = kipc_msg_place(msg);
-			if (!kipc_sender_allowed(ep, msg))
-				kipc_giveup(ep, msg, -EACCES, &after);
-		}
+		more = kipc_recheck(ep, &place, end, &after);
 		kipc_unlock(ep, &after);
 		cond_resched();
-	} while (msg);
+	} while (more);
 }
 
 /**
@@ -855,11 +847,11 @@ static int kipc_set_prepare(struct kipc_ep *ep, struct kipc_change *change)
 		if (IS_ERR(account))
 			return PTR_ERR(account);
 		/* The old charge may be the same user's: give it back first */
-		kipc_account_uncharge(ep->account, KIPC_CHARGE_CAPACITY, ep->charged);
+		kipc_account_uncharge(ep->payer, KIPC_CHARGE_CAPACITY, ep->charged);
 		err = kipc_account_charge(account, KIPC_CHARGE_CAPACITY,
 					  kipc_attr_cost(&change->attr));
 		if (err) {
-			kipc_account_force(ep->account, KIPC_CHARGE_CAPACITY, ep->charged);
+			kipc_account_force(ep->payer, KIPC_CHARGE_CAPACITY, ep->charged);
 			kipc_account_put(account);
 			return err;
 		}
@@ -889,7 +881,7 @@ static void kipc_set_undo(struct kipc_ep *ep, struct kipc_change *change)
 	if (change->account) {
 		kipc_account_uncharge(change->account, KIPC_CHARGE_CAPACITY,
 				      kipc_attr_cost(&change->attr));
-		kipc_account_force(ep->account, KIPC_CHARGE_CAPACITY, ep->charged);
+		kipc_account_force(ep->payer, KIPC_CHARGE_CAPACITY, ep->charged);
 		kipc_account_put(change->account);
 	}
 }
@@ -914,11 +906,8 @@ static void kipc_set_commit(struct kipc_ep *ep, struct kipc_change *change)
 	if (change->what & KIPC_SET_NAME)
 		kipc_set_binding(ep, &ep->name, change->name_binding);
 	if (change->account) {
-		/* The count of endpoints stays with who made it */
-		kipc_account_force(change->account, KIPC_CHARGE_ENDPOINTS, 1);
-		kipc_account_uncharge(ep->account, KIPC_CHARGE_ENDPOINTS, 1);
-		kipc_account_put(ep->account);
-		ep->account = change->account;
+		kipc_account_put(ep->payer);
+		ep->payer = change->account;
 		ep->charged = kipc_attr_cost(&change->attr);
 	}
 	kipc_lock(ep, &after);

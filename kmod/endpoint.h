@@ -104,8 +104,9 @@ struct kipc_share {
  * @withdrawn: it is out of the namespace's tables (ns->mutex)
  * @key: its binding by key, or NULL (ns->mutex for writing, RCU for reading)
  * @name: its binding by name, or NULL (the same)
- * @account: who pays for it (ns->mutex)
- * @charged: the capacity @account pays for (ns->mutex)
+ * @account: who pays for its existence until it is buried (ns->mutex)
+ * @payer: who pays for its capacity until then (ns->mutex)
+ * @charged: the capacity @payer pays for (ns->mutex)
  * @lock: protects everything below
  * @dead: it has ended
  * @uid: owner
@@ -154,6 +155,7 @@ struct kipc_ep {
 	struct kipc_binding __rcu *key;
 	struct kipc_binding __rcu *name;
 	struct kipc_account *account;
+	struct kipc_account *payer;
 	u64 charged;
 
 	spinlock_t lock ____cacheline_aligned_in_smp;

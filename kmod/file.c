@@ -80,12 +80,24 @@ static int kipc_file_release(struct inode *inode, struct file *filp)
 	return 0;
 }
 
-/* A descriptor was closed. If by the exit of its process, what that took breaks. */
+static int kipc_same_file(const void *wanted, struct file *filp, unsigned int fd)
+{
+	return filp == wanted;
+}
+
+/*
+ * A descriptor was closed, by the exit of its process or otherwise. When that was
+ * the last one by which the process could answer what it took here, that breaks,
+ * though others may hold the file: no later moment would show us its exit.
+ */
 static int kipc_handle_flush(struct file *filp, fl_owner_t files)
 {
 	struct kipc_file *file = filp->private_data;
 
-	if (current->flags & PF_EXITING && file->rights & KIPC_RIGHT_RECV)
+	if (!READ_ONCE(file->nr_taken))
+		return 0;
+	if (current->flags & PF_EXITING ||
+	    !iterate_fd(current->files, 0, kipc_same_file, filp))
 		kipc_calls_exit(file, files);
 	return 0;
 }
@@ -161,11 +173,6 @@ static int kipc_device_open(struct inode *inode, struct file *filp)
 }
 
 /* Deadlock */
-
-static int kipc_same_file(const void *wanted, struct file *filp, unsigned int fd)
-{
-	return filp == wanted;
-}
 
 /* The file of the only RECV handle, if it is open once and concerns the caller; not held */
 static struct file *kipc_sole_server(struct kipc_ep *ep, const struct kipc_file *caller)

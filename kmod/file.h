@@ -50,6 +50,7 @@ struct kipc_share;
  * @lock: protects the rest
  * @calls: calls by caller token
  * @nr_calls: how many
+ * @nr_async: how many of those were started by ASYNC
  * @next_token: next caller token
  * @finished: ASYNC calls to collect, oldest first
  * @call_wait: who polls for those
@@ -73,6 +74,7 @@ struct kipc_file {
 	spinlock_t lock;		/* protects what follows; inside ep->lock */
 	struct rb_root calls;
 	u32 nr_calls;
+	u32 nr_async;
 	u64 next_token;
 	struct list_head finished;
 	wait_queue_head_t call_wait;

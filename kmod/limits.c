@@ -6,9 +6,7 @@
 
 #include "limits.h"
 
-/* Bounded so that no sum or product of limits can wrap */
 #define KIPC_ENDPOINTS_CEILING	((1U << 20) - 1)	/* bits of an id's index */
-#define KIPC_MSG_CEILING	(256U << 20)
 
 static int kipc_endpoints_set(const char *val, const struct kernel_param *kp)
 {

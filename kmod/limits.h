@@ -30,6 +30,13 @@ extern unsigned int kipc_waiters_max;
 /* What one queued message costs on top of its payload, for capacity */
 #define KIPC_MSG_COST		256U
 
+/*
+ * What no parameter can exceed, so that no sum of charges can wrap: bytes of a
+ * message, bytes of an endpoint's capacity
+ */
+#define KIPC_MSG_CEILING	(256U << 20)
+#define KIPC_CAPACITY_CEILING	(1ULL << 40)
+
 /* Most steps of work done in one hold of a lock */
 #define KIPC_BATCH		16U
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* See queue.h. */
+#include <linux/cred.h>
 #include <linux/poll.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
@@ -17,9 +18,12 @@
  * A place orders by priority, higher first, then by arrival. 49 bits of arrivals
  * last 17 years at a million messages a second. Never 0.
  */
+#define KIPC_ARRIVAL_BITS	49
+#define KIPC_ARRIVAL_MASK	((1ULL << KIPC_ARRIVAL_BITS) - 1)
+
 static u64 kipc_place(u32 prio, u64 arrival)
 {
-	return (u64)(KIPC_PRIO_MAX - prio) << 49 | arrival;
+	return (u64)(KIPC_PRIO_MAX - prio) << KIPC_ARRIVAL_BITS | arrival;
 }
 
 static struct kipc_queue *kipc_queue_of(struct kipc_ep *ep, const struct kipc_msg *msg)
@@ -469,6 +473,39 @@ bool kipc_admit(struct kipc_ep *ep, u64 *place, struct kipc_after *after)
 			kipc_done(ep, msg, 0, after);
 	}
 	ep->full_from = *place;
+	return true;
+}
+
+/* May the sender of a message that is not admitted still send it? */
+static bool kipc_sender_allowed(struct kipc_ep *ep, const struct kipc_msg *msg)
+{
+	const struct cred *old;
+	int err;
+
+	if (!msg->cred || msg->state != KIPC_MSG_BLOCKED)
+		return true;
+	old = override_creds(msg->cred);
+	err = kipc_ep_permission(ep, KIPC_MAY_SEND);
+	revert_creds(old);
+	return !err;
+}
+
+bool kipc_recheck(struct kipc_ep *ep, u64 *place, u64 end, struct kipc_after *after)
+{
+	unsigned int i;
+
+	lockdep_assert_held(&ep->lock);
+	for (i = 0; i < KIPC_BATCH; i++) {
+		struct kipc_msg *msg = kipc_queue_next(ep, false, *place);
+
+		if (!msg)
+			return false;
+		*place = kipc_msg_place(msg);
+		if ((*place & KIPC_ARRIVAL_MASK) >= end)
+			*place |= KIPC_ARRIVAL_MASK;	/* on to the next priority */
+		else if (!kipc_sender_allowed(ep, msg))
+			kipc_giveup(ep, msg, -EACCES, after);
+	}
 	return true;
 }
 

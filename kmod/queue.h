@@ -88,6 +88,13 @@ void kipc_requeue(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *a
 /* Admit blocked messages from *@place on, a batch; true: there may be more */
 bool kipc_admit(struct kipc_ep *ep, u64 *place, struct kipc_after *after);
 
+/*
+ * Permissions have changed: end the blocked messages behind *@place, of those that
+ * came before arrival @end, whose senders may not send any more. A batch; true:
+ * there may be more.
+ */
+bool kipc_recheck(struct kipc_ep *ep, u64 *place, u64 end, struct kipc_after *after);
+
 void kipc_claim(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after);
 void kipc_unclaim(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after);
 /* False: the sender has left, the message is dropped, receive another */

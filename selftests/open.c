@@ -82,8 +82,9 @@ TEST_F(open, find_by_key_name_and_id)
 	EXPECT_TRUE(same(fd, again));
 	close_all(again);
 
+	/* what it wrote there does not matter */
 	op.id = 0;
-	op.created = 0;
+	op.created = 4711;
 	op.mode = 0777;
 	op.attr.max_size = 1;
 	again = kt_open(self->dev, &op);

@@ -376,16 +376,19 @@ static void hire(FIXTURE_DATA(storm) *self, bool is_server)
 {
 	unsigned int number = self->workers++;
 	struct worker *me = &self->storm->worker[number];
+	pid_t pid;
 
 	me->server = is_server;
 	me->seed = number + 1;
 	me->sending = NONE;
 	me->buf[0] = NONE;
 	me->answering = NONE;
-	me->pid = fork();
-	kt_need(me->pid >= 0);
-	if (me->pid)
+	pid = fork();
+	kt_need(pid >= 0);
+	if (pid) {
+		me->pid = pid;
 		return;
+	}
 	/* else a worker would keep a removed endpoint's file */
 	for (unsigned int slot = 0; slot < ENDPOINTS; slot++)
 		close(self->fd[slot]);
