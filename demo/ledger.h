@@ -55,7 +55,7 @@ struct client_account {
 
 #define SERVERS		2	/* before and after the crash */
 #define QUICK_WORKERS	2
-#define SLOW_WORKERS	2
+#define SLOW_WORKERS	4	/* as many as can be asked at once */
 #define WORKERS		(QUICK_WORKERS + SLOW_WORKERS)
 
 /* The call that a thread of the server works on */
@@ -86,6 +86,8 @@ struct log_source {
 struct ledger {
 	struct client_account clients[CLIENTS];
 	struct server_account servers[SERVERS];
+	/* Slow answers are not made: the main process is about to kill the server */
+	atomic_uint stall;
 	/* Calls that the first server worked on when it was killed; given up: before */
 	unsigned int held_plain, held_idempotent, held_fickle, held_given_up;
 	struct log_source sources[LOG_SOURCES];

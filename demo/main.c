@@ -335,6 +335,7 @@ static void kill_server(void)
 	struct child *child = &children[SERVER];
 	unsigned int tries = 0;
 
+	ledger->stall = 1;
 	for (;;) {
 		if (++tries > 1000) {
 			say("WRONG: cannot find the server with calls taken");
@@ -347,6 +348,7 @@ static void kill_server(void)
 		tick(1);
 	}
 	kill_stopped(child);
+	ledger->stall = 0;
 	say("killed the server in the middle of %u calls, %u of them idempotent; starting it again",
 	    ledger->held_plain + ledger->held_idempotent + ledger->held_fickle,
 	    ledger->held_idempotent);

@@ -42,11 +42,12 @@ static bool is_slow(const struct worker *worker)
 }
 
 /* Takes its time, but no longer than somebody waits for the answer. */
-static void dawdle(int fd, uint64_t token, unsigned int ms)
+static void dawdle(const struct server *server, uint64_t token, unsigned int ms)
 {
 	uint64_t end = now_ns() + ms * 1000000ULL;
 
-	while (now_ns() < end && kipc_wanted(fd, token) != -ECANCELED)
+	while ((now_ns() < end || server->ledger->stall) &&
+	       kipc_wanted(server->fd, token) != -ECANCELED)
 		sleep_ms(5);
 }
 
@@ -132,7 +133,7 @@ static void *serve(void *argument)
 		note_taken(worker, &question, &call);
 
 		if (is_slow(worker))
-			dawdle(server->fd, call.token, question.slow_ms);
+			dawdle(server, call.token, question.slow_ms);
 		reply.status = -index_answer(&server->index, &question, &answer,
 					     &text, buffer);
 		/* A refusal has no payload. */

@@ -615,6 +615,7 @@ long kipc_ep_open(struct kipc_ns *ns, struct kipc_op_open *op, void __user *uop)
 	err = kipc_open_check(op);
 	if (err)
 		return err;
+	op->created = 0;
 	fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0)
 		return fd;

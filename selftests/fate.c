@@ -195,11 +195,11 @@ TEST_F(fate, p04_deadline)
 	uint64_t begin = kt_now();
 
 	/* long enough to bring the call there meanwhile */
-	self->client->timeout = 1500;
+	self->client->timeout = 1000;
 	ASSERT_TRUE(reach(self, variant->state, job_rpc));
 	ASSERT_FALSE(self->client->done);
 	if (variant->state == FINISHED) {
-		await(kt_now() > begin + 2000 * KT_MS);
+		await(kt_now() > begin + 1100 * KT_MS);
 		expect_reply(self->client);
 		EXPECT_TRUE(kt_quiet(self->srv));
 		return;
@@ -207,7 +207,7 @@ TEST_F(fate, p04_deadline)
 	expect_told(self->client, -ETIMEDOUT,
 		    variant->state == DELIVERED ? KIPC_RESULT_DELIVERED : 0);
 	EXPECT_EQ(0, self->client->result.token);
-	EXPECT_LE(begin + 1500 * KT_MS, kt_now());
+	EXPECT_LE(begin + 1000 * KT_MS, kt_now());
 	if (variant->state == DELIVERED) {
 		EXPECT_EQ(-ECANCELED, kipc_wanted(self->srv, self->server->result.token));
 		EXPECT_EQ(-ECANCELED,

@@ -4,8 +4,6 @@
  * a call, and whoever else holds its file, the caller is told; an IDEMPOTENT
  * call goes back to its place instead, some times.
  */
-#include <sys/socket.h>
-
 #include "kselftest_harness.h"
 #include "call_common.h"
 
@@ -362,36 +360,47 @@ TEST_F(server_death, p06_the_last_holder_of_the_file_closes_it)
 	EXPECT_TRUE(kt_quiet(self->srv));
 }
 
-TEST_F(server_death, p06_a_file_on_its_way_through_a_socket_is_no_dead_file)
+TEST_F(server_death, p06_the_taker_lets_go_of_a_file_that_another_holds)
 {
-	union {
-		struct cmsghdr head;
-		char room[CMSG_SPACE(sizeof(int))];
-	} control = { .head = {
-		.cmsg_len = CMSG_LEN(sizeof(int)),
-		.cmsg_level = SOL_SOCKET,
-		.cmsg_type = SCM_RIGHTS,
-	} };
-	char byte = 0;
-	struct iovec iov = { &byte, 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = &control, .msg_controllen = sizeof(control),
-	};
+	struct job *holder = &self->jobs[4];
 	struct kipc_result result;
-	int pair[2], file;
+	int file, copy;
 
 	job_start(&self->jobs[0], job_rpc);
-	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
+	file = open_same(self->srv, KIPC_RIGHT_RECV);
+	copy = dup(file);
+	job_start(holder, job_hold);
+	ASSERT_EQ(0, take(file, &result));
+	/* not yet: it has another descriptor of the file */
+	close(file);
+	EXPECT_EQ(0, kipc_wanted(self->srv, result.token));
+	/* nobody would ever see its exit after this */
+	close(copy);
+	ASSERT_EQ(0, job_join(&self->jobs[0]));
+	EXPECT_EQ(-ECONNRESET, self->jobs[0].ret);
+	EXPECT_EQ(KIPC_RESULT_DELIVERED, self->jobs[0].result.flags);
+	EXPECT_TRUE(kt_quiet(self->srv));
+	EXPECT_TRUE(job_kill(holder));
+}
+
+TEST_F(server_death, p06_the_taker_lets_go_of_what_another_adopted)
+{
+	struct job *second = &self->jobs[4];
+	struct kipc_result result;
+	int file;
+
+	job_start(&self->jobs[0], job_rpc);
 	file = open_same(self->srv, KIPC_RIGHT_RECV);
 	ASSERT_EQ(0, take(file, &result));
-	memcpy(CMSG_DATA(&control.head), &file, sizeof(int));
-	ASSERT_EQ(1, sendmsg(pair[0], &msg, 0));
+	second->fd = file;
+	second->token = result.token;
+	job_start(second, adopt_and_hold);
+	await(second->done);
+	ASSERT_EQ(0, second->ret);
 	close(file);
 	EXPECT_FALSE(self->jobs[0].done);
 	EXPECT_EQ(0, kipc_wanted(self->srv, result.token));
-	close(pair[0]);
-	close(pair[1]);
+	ASSERT_TRUE(job_kill(second));
 	ASSERT_EQ(0, job_join(&self->jobs[0]));
 	EXPECT_EQ(-ECONNRESET, self->jobs[0].ret);
 	EXPECT_TRUE(kt_quiet(self->srv));

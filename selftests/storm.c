@@ -20,9 +20,9 @@
 #define STABLE		2	/* the first of them are never removed */
 #define SENDERS		20
 #define SERVERS		14
-#define OPERATIONS	6000
-#define KILLS		60
-#define REMOVALS	24
+#define OPERATIONS	24000
+#define KILLS		150
+#define REMOVALS	60
 #define WORKERS		(SENDERS + SERVERS + KILLS)
 #define LIVES		(ENDPOINTS + REMOVALS)
 #define NONE		(~0ULL)

@@ -30,7 +30,7 @@ extern "C" {
  * and end by close(2).
  *
  * Times are relative, in milliseconds, as in poll(2): negative waits for ever,
- * 0 never waits (-EAGAIN). They are turned into an absolute time when the
+ * 0 never waits (-EAGAIN; but see kipc_rpc_start()). They are turned into an absolute time when the
  * function is entered, on CLOCK_MONOTONIC, or with KIPC_REALTIME in the flags
  * on CLOCK_REALTIME. A handle with O_NONBLOCK never waits.
  *
@@ -196,8 +196,8 @@ int kipc_shutdown(int fd);
  * @id: 0 for a handle; the endpoint's id for a device file
  * @endpoint: written on success only
  *
- * Return: 0, or -EACCES (device file: no permission at all), -ENOENT or -EIDRM
- * (no endpoint has this id).
+ * Return: 0, or -EACCES (device file: no permission at all), -EIDRM (no endpoint
+ * has this id).
  *
  * Since: 0.1
  */
@@ -213,7 +213,8 @@ int kipc_stat(int fd, uint32_t id, struct kipc_endpoint *endpoint);
  * Return: 0, or -EPERM (neither owner nor creator; a new owner other than the
  * caller, a reserved key or name, without CAP_IPC_OWNER), -EEXIST (key or name
  * is taken), -EINVAL (also: an id without a mapping), -EDQUOT, -EMSGSIZE
- * (capacity beyond the limits), -ENOENT. After an error nothing has changed.
+ * (capacity beyond the limits), -ENAMETOOLONG (a name without NUL), -EIDRM. After
+ * an error nothing has changed.
  *
  * Since: 0.1
  */
@@ -227,7 +228,7 @@ int kipc_set(int fd, uint32_t id, unsigned int what, const struct kipc_endpoint 
  * Whoever waits there gets -EIDRM, calls that a server has taken included;
  * messages are dropped.
  *
- * Return: 0, or -EPERM (neither owner nor creator), -ENOENT.
+ * Return: 0, or -EPERM (neither owner nor creator), -EIDRM.
  *
  * Since: 0.1
  */
@@ -464,7 +465,7 @@ ssize_t kipc_reply_recvmsg(int fd, const struct kipc_msg *reply, const struct ki
  * @req: the call, as for kipc_rpcmsg()
  * @reply_room: bytes of the largest reply that will be collected
  * @token: written: the call's token, 0 after an error; or NULL
- * @timeout_ms: how long the call may take
+ * @timeout_ms: how long the call may take; 0 and negative are no limit
  *
  * Never waits. Each started call ends exactly once: by being collected with
  * kipc_rpc_finish(), by kipc_cancel(), or by the close of @fd. poll(2) tells

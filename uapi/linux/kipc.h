@@ -328,7 +328,8 @@ struct kipc_endpoint {
  * initial user namespace or of the one that owns the namespace) nor the caller
  * is refused with EPERM, unless KIPC_OPEN_ANY_OWNER or KIPC_OPEN_EXPECT_UID.
  *
- * Return: a descriptor (always close-on-exec), or ENOENT, EEXIST, EACCES (the
+ * Return: a descriptor (always close-on-exec), or ENOENT (no such key or name),
+ * EIDRM (no such id), EEXIST, EACCES (the
  * mode forbids), EPERM (impostor; or a key with bit 63 or a name beginning with
  * "sys." without CAP_IPC_OWNER), ENOSPC (namespace full, or the endpoint has
  * too many handles), EDQUOT (user_endpoints_max or user_capacity_max), EMSGSIZE
@@ -378,7 +379,8 @@ struct kipc_op_restrict {
  * capacity stays charged to whoever chose it. A larger capacity admits waiting
  * senders; a smaller one drops nothing. When max_size grows, receivers that
  * wait with less room get EMSGSIZE. Also EEXIST (key or name taken), EPERM
- * (reserved key or name), EDQUOT, EMSGSIZE, EINVAL (id without a mapping).
+ * (reserved key or name), EDQUOT, EMSGSIZE, ENAMETOOLONG (a name without NUL),
+ * EINVAL (id without a mapping).
  * After an error nothing has changed.
  */
 struct kipc_op_stat {
