@@ -222,6 +222,22 @@ static void *ask_in_thread(void *argument)
 	return NULL;
 }
 
+/* One after the other again; one call is slow, and this client dies in it. */
+static void ask_until_killed(struct asker *asker)
+{
+	struct client_account *account = asker->client->account;
+	struct ask ask;
+
+	while (account->settled < account->planned) {
+		make_question(asker, account->settled, &ask);
+		if (account->settled == account->planned / 2)
+			ask.question.slow_ms = 10;
+		ask_fully(asker, &ask,
+			  ask.question.slow_ms ? QUESTION_SLOW : QUESTION_QUICK,
+			  0, FOR_EVER);
+	}
+}
+
 /* Some calls must expire, for the server takes longer than they may. */
 static void ask_with_deadlines(struct asker *asker)
 {
@@ -437,6 +453,9 @@ int main(int argc, char **argv)
 		break;
 	case CLIENT_DEADLINE:
 		ask_with_deadlines(askers);
+		break;
+	case CLIENT_KILLED:
+		ask_until_killed(askers);
 		break;
 	default:
 		ask_in_sequence(askers);

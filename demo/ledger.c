@@ -51,3 +51,8 @@ unsigned int ledger_ended(const struct client_account *account)
 		ended += account->outcomes[i];
 	return ended;
 }
+
+bool ledger_half_done(const struct client_account *account)
+{
+	return account->settled >= account->planned / 2;
+}

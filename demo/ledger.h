@@ -10,6 +10,7 @@
 #define DEMO_LEDGER_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -55,7 +56,7 @@ struct client_account {
 
 #define SERVERS		2	/* before and after the crash */
 #define QUICK_WORKERS	2
-#define SLOW_WORKERS	4	/* as many as can be asked at once */
+#define SLOW_WORKERS	5	/* as many as can be asked at once */
 #define WORKERS		(QUICK_WORKERS + SLOW_WORKERS)
 
 /* The call that a thread of the server works on */
@@ -86,8 +87,8 @@ struct log_source {
 struct ledger {
 	struct client_account clients[CLIENTS];
 	struct server_account servers[SERVERS];
-	/* Slow answers are not made: the main process is about to kill the server */
-	atomic_uint stall;
+	/* The main process has killed them; until then some calls last, see server.c */
+	atomic_uint server_killed, client_killed;
 	/* Calls that the first server worked on when it was killed; given up: before */
 	unsigned int held_plain, held_idempotent, held_fickle, held_given_up;
 	struct log_source sources[LOG_SOURCES];
@@ -101,5 +102,6 @@ struct ledger *ledger_map(int fd);
 
 /* Calls of the client that have an outcome */
 unsigned int ledger_ended(const struct client_account *account);
+bool ledger_half_done(const struct client_account *account);
 
 #endif /* DEMO_LEDGER_H */

@@ -24,6 +24,7 @@
 
 #define TICK_MS		100
 #define PROGRESS_NS	1000000000ULL
+#define CATCH_NS	(20 * 1000000000ULL)
 #define LIMIT_NS	(120 * 1000000000ULL)
 
 enum { LOGGER = CLIENTS, SERVER, CHILDREN };
@@ -239,11 +240,6 @@ static void tick(unsigned int ms)
 	}
 }
 
-static bool half_done(enum client_kind client)
-{
-	return ledger->clients[client].settled >= planned[client] / 2;
-}
-
 /* Stops a process, all its threads, so that it can be looked at. */
 static void stop(struct child *child)
 {
@@ -263,28 +259,41 @@ static void kill_stopped(struct child *child)
 	child->pid = 0;
 }
 
+/* Stops a process at a moment of which @caught says that it is the one. */
+static void catch(struct child *child, bool (*caught)(void))
+{
+	uint64_t end = now_ns() + CATCH_NS;
+
+	for (;;) {
+		stop(child);
+		if (caught())
+			return;
+		kill(child->pid, SIGCONT);
+		if (now_ns() > end) {
+			say("WRONG: cannot find %s in the middle of a call", child->name);
+			give_up();
+		}
+		tick(1);
+	}
+}
+
+static bool client_is_in_call(void)
+{
+	const struct client_account *account = &ledger->clients[CLIENT_KILLED];
+
+	return account->started > ledger_ended(account);
+}
+
 /* Kills the client while it is in a call, and starts it again. */
 static void kill_client(void)
 {
 	struct child *child = &children[CLIENT_KILLED];
 	struct client_account *account = &ledger->clients[CLIENT_KILLED];
-	unsigned int lost, tries = 0;
 
-	for (;;) {
-		if (++tries > 1000) {
-			say("WRONG: cannot find the client in a call");
-			give_up();
-		}
-		stop(child);
-		if (account->started > ledger_ended(account))
-			break;
-		kill(child->pid, SIGCONT);
-		tick(1);
-	}
+	catch(child, client_is_in_call);
 	kill_stopped(child);
-
-	lost = account->started - ledger_ended(account);
-	atomic_fetch_add(&account->outcomes[OUTCOME_LOST], lost);
+	ledger->client_killed = 1;
+	account->outcomes[OUTCOME_LOST] += account->started - ledger_ended(account);
 	say("killed client %s in the middle of question %u; starting it again",
 	    child->name, account->settled);
 	start_client(CLIENT_KILLED);
@@ -333,22 +342,10 @@ static bool look_at_server(void)
 static void kill_server(void)
 {
 	struct child *child = &children[SERVER];
-	unsigned int tries = 0;
 
-	ledger->stall = 1;
-	for (;;) {
-		if (++tries > 1000) {
-			say("WRONG: cannot find the server with calls taken");
-			give_up();
-		}
-		stop(child);
-		if (look_at_server())
-			break;
-		kill(child->pid, SIGCONT);
-		tick(1);
-	}
+	catch(child, look_at_server);
 	kill_stopped(child);
-	ledger->stall = 0;
+	ledger->server_killed = 1;
 	say("killed the server in the middle of %u calls, %u of them idempotent; starting it again",
 	    ledger->held_plain + ledger->held_idempotent + ledger->held_fickle,
 	    ledger->held_idempotent);
@@ -364,7 +361,6 @@ static void wait_for_end(int number)
 static void run(void)
 {
 	const char *const logger[] = { "./logger", ledger_fd, NULL };
-	bool client_killed = false, server_killed = false;
 
 	for (int i = 0; i < CLIENTS; i++) {
 		ledger->clients[i].planned = planned[i];
@@ -380,16 +376,12 @@ static void run(void)
 	if (watched < 0)
 		die(watched, "demo: kipc_open(%s)", INDEX_ADDRESS);
 
-	while (!client_killed || !server_killed) {
+	while (!ledger->client_killed || !ledger->server_killed) {
 		tick(TICK_MS / 20);
-		if (!server_killed && half_done(CLIENT_PARALLEL)) {
+		if (!ledger->server_killed && ledger_half_done(&ledger->clients[CLIENT_PARALLEL]))
 			kill_server();
-			server_killed = true;
-		}
-		if (!client_killed && half_done(CLIENT_KILLED)) {
+		if (!ledger->client_killed && ledger_half_done(&ledger->clients[CLIENT_KILLED]))
 			kill_client();
-			client_killed = true;
-		}
 	}
 	for (int i = 0; i < CLIENTS; i++)
 		while (!waiting[i])

@@ -41,12 +41,24 @@ static bool is_slow(const struct worker *worker)
 	return worker->number >= QUICK_WORKERS;
 }
 
-/* Takes its time, but no longer than somebody waits for the answer. */
-static void dawdle(const struct server *server, uint64_t token, unsigned int ms)
+/*
+ * Halfway the main process kills a client and the server, each in the middle of
+ * slow calls. These last until it has done so.
+ */
+static bool awaits_a_kill(const struct ledger *ledger, const struct question *question)
 {
-	uint64_t end = now_ns() + ms * 1000000ULL;
+	if (question->client == CLIENT_KILLED)
+		return !ledger->client_killed;
+	return !ledger->server_killed && ledger_half_done(&ledger->clients[CLIENT_PARALLEL]);
+}
 
-	while ((now_ns() < end || server->ledger->stall) &&
+/* Takes its time, but no longer than somebody waits for the answer. */
+static void dawdle(const struct server *server, const struct question *question,
+		   uint64_t token)
+{
+	uint64_t end = now_ns() + question->slow_ms * 1000000ULL;
+
+	while ((now_ns() < end || awaits_a_kill(server->ledger, question)) &&
 	       kipc_wanted(server->fd, token) != -ECANCELED)
 		sleep_ms(5);
 }
@@ -123,6 +135,8 @@ static void *serve(void *argument)
 			break;
 		if (size < 0)
 			die(size, "server: kipc_reply_recvmsg");
+		if (!call.token)
+			continue;	/* a one-way message: nobody waits for an answer */
 
 		if (call.size != sizeof(question)) {
 			memset(&question, 0, sizeof(question));
@@ -133,7 +147,7 @@ static void *serve(void *argument)
 		note_taken(worker, &question, &call);
 
 		if (is_slow(worker))
-			dawdle(server, call.token, question.slow_ms);
+			dawdle(server, &question, call.token);
 		reply.status = -index_answer(&server->index, &question, &answer,
 					     &text, buffer);
 		/* A refusal has no payload. */

@@ -60,7 +60,7 @@ static void kipc_after_free_all(struct kipc_after *after)
 	hlist_for_each_entry_safe(msg, next, &after->msgs, free_node)
 		kipc_msg_put(msg);
 	hlist_for_each_entry_safe(share, next, &after->shares, free_node)
-		kfree(share);
+		kipc_share_free(share);
 }
 
 void kipc_unlock(struct kipc_ep *ep, struct kipc_after *after)
@@ -84,6 +84,9 @@ void kipc_unlock(struct kipc_ep *ep, struct kipc_after *after)
 		cond_resched();
 		kipc_lock(ep, after);
 		more = kipc_admit(ep, &place, after);
+		/* Until the pass had ended nobody was let in */
+		if (!more && kipc_polled(&ep->write_wait))
+			after->writable |= EPOLLOUT | EPOLLWRNORM;
 	}
 }
 

@@ -37,7 +37,6 @@ static struct kipc_reply *kipc_reply_new(const struct kipc_segs *segs, int statu
 		return ERR_PTR(-ENOMEM);
 	reply->type = type;
 	reply->status = status;
-	reply->truncated = false;
 	reply->size = segs->total;
 	reply->full_size = segs->total;
 	reply->time = ktime_get();
@@ -60,7 +59,6 @@ static struct kipc_reply *kipc_reply_cut(struct kipc_reply *reply, size_t size)
 	*cut = *reply;
 	memcpy(cut->data, reply->data, size);
 	cut->size = size;
-	cut->truncated = true;
 	kvfree(reply);
 	return cut;
 }
@@ -76,18 +74,6 @@ void kipc_call_destroy(struct kipc_call *call)
 }
 
 /* Deliveries, under ep->lock */
-
-static void kipc_taker_current(struct kipc_taker *taker)
-{
-	taker->tgid = task_tgid(current);
-	taker->files = current->files;
-	taker->start = current->group_leader->start_boottime;
-}
-
-static bool kipc_taker_is(const struct kipc_taker *a, const struct kipc_taker *b)
-{
-	return a->tgid == b->tgid && a->files == b->files && a->start == b->start;
-}
 
 static struct kipc_call *kipc_delivery_find(struct kipc_ep *ep, u64 token)
 {
@@ -111,15 +97,13 @@ static bool kipc_delivery_less(struct rb_node *a, const struct rb_node *b)
 
 static void kipc_call_take(struct kipc_call *call, struct kipc_file *file)
 {
-	list_add_tail(&call->msg.link, &file->taken);
 	file->nr_taken++;
 	call->taker = file;
-	kipc_taker_current(&call->taken_by);
+	call->taker_files = current->files;
 }
 
 static void kipc_call_untake(struct kipc_call *call)
 {
-	list_del_init(&call->msg.link);
 	call->taker->nr_taken--;
 	call->taker = NULL;
 }
@@ -179,38 +163,50 @@ void kipc_call_break(struct kipc_ep *ep, struct kipc_call *call, struct kipc_aft
 	kipc_after_put(after, msg);
 }
 
+/* The first delivery with a token of at least @token, or NULL */
+static struct kipc_call *kipc_delivery_from(struct kipc_ep *ep, u64 token)
+{
+	struct rb_node *rb = ep->deliveries.rb_node;
+	struct kipc_call *found = NULL;
+
+	while (rb) {
+		struct kipc_call *call = rb_entry(rb, struct kipc_call, delivery);
+
+		if (call->token < token) {
+			rb = rb->rb_right;
+		} else {
+			found = call;
+			rb = rb->rb_left;
+		}
+	}
+	return found;
+}
+
 /*
- * Break what was taken through @file: by @taker, or all. A batch goes over at
- * most KIPC_BATCH entries and moves those it leaves to the end, so @left counts
- * down to one round.
+ * Break what was taken through @file: by those with table @files, or all. Goes through the
+ * deliveries by token, which others that do the same do not disturb.
  */
-static void kipc_calls_break_of(struct kipc_file *file, const struct kipc_taker *taker)
+static void kipc_calls_break_of(struct kipc_file *file, const void *files)
 {
 	struct kipc_ep *ep = file->ep;
 	struct kipc_after after;
-	unsigned int i, left;
+	struct kipc_call *call;
+	unsigned int i;
+	u64 token = 1;
 
-	spin_lock(&ep->lock);
-	left = file->nr_taken;
-	spin_unlock(&ep->lock);
-	while (left) {
+	do {
 		kipc_lock(ep, &after);
-		for (i = 0; i < KIPC_BATCH && left; i++, left--) {
-			struct kipc_msg *msg;
-
-			msg = list_first_entry_or_null(&file->taken, struct kipc_msg, link);
-			if (!msg) {
-				left = 0;
+		for (i = 0; i < KIPC_BATCH; i++) {
+			call = file->nr_taken ? kipc_delivery_from(ep, token) : NULL;
+			if (!call)
 				break;
-			}
-			if (!taker || kipc_taker_is(&to_call(msg)->taken_by, taker))
-				kipc_call_break(ep, to_call(msg), &after);
-			else
-				list_move_tail(&msg->link, &file->taken);
+			token = call->token + 1;
+			if (call->taker == file && (!files || call->taker_files == files))
+				kipc_call_break(ep, call, &after);
 		}
 		kipc_unlock(ep, &after);
 		cond_resched();
-	}
+	} while (call && token);
 }
 
 void kipc_calls_break(struct kipc_file *file)
@@ -218,13 +214,9 @@ void kipc_calls_break(struct kipc_file *file)
 	kipc_calls_break_of(file, NULL);
 }
 
-void kipc_calls_exit(struct kipc_file *file, const void *files)
+void kipc_calls_let_go(struct kipc_file *file, const void *files)
 {
-	struct kipc_taker taker;
-
-	kipc_taker_current(&taker);
-	taker.files = files;	/* current->files is NULL in an exit */
-	kipc_calls_break_of(file, &taker);
+	kipc_calls_break_of(file, files);
 }
 
 /* Calls that outlive their system call */
@@ -253,10 +245,10 @@ static bool kipc_table_less(struct rb_node *a, const struct rb_node *b)
 /*
  * From now on @call is in the table of @file, which takes over the sending side's
  * reference, and @account, whose reference it takes over too, is charged for it.
- * @busy: the caller goes on with it. Under ep->lock.
+ * The caller has grabbed it. Under ep->lock.
  */
 static void kipc_call_outlive(struct kipc_ep *ep, struct kipc_call *call, struct kipc_file *file,
-			      struct kipc_account *account, bool busy)
+			      struct kipc_account *account)
 {
 	lockdep_assert_held(&ep->lock);
 	call->account = account;
@@ -270,7 +262,7 @@ static void kipc_call_outlive(struct kipc_ep *ep, struct kipc_call *call, struct
 	file->nr_calls++;
 	file->nr_async += call->async;
 	call->listed = true;
-	call->busy = busy;
+	call->busy = true;
 	spin_unlock(&file->lock);
 }
 
@@ -330,25 +322,6 @@ static struct kipc_call *kipc_call_grab_next(struct kipc_file *file)
 	return call;
 }
 
-/* Back into the table: not collected after all */
-static void kipc_call_ungrab(struct kipc_call *call)
-{
-	struct kipc_file *file = call->file;
-	bool tell;
-
-	spin_lock(&file->lock);
-	call->busy = false;
-	tell = call->ended && call->listed;
-	if (tell)
-		list_add(&call->finished, &file->finished);
-	spin_unlock(&file->lock);
-	if (tell) {
-		wake_up(&file->next_wait);
-		wake_up_poll(&file->call_wait, EPOLLPRI);
-	}
-	kipc_msg_put(&call->msg);
-}
-
 /* Out of the table for good, with the charge and the timer. Who grabbed it retires it. */
 static void kipc_call_retire(struct kipc_call *call)
 {
@@ -371,6 +344,28 @@ static void kipc_call_retire(struct kipc_call *call)
 	kipc_account_uncharge(call->account, KIPC_CHARGE_CALLS, 1);
 	kipc_account_uncharge(call->account, KIPC_CHARGE_REPLY_ROOM, call->room);
 	kipc_msg_put(&call->msg);	/* the table's reference */
+}
+
+/* Back into the table, not collected after all; unless CANCEL came by meanwhile */
+static void kipc_call_ungrab(struct kipc_call *call)
+{
+	struct kipc_file *file = call->file;
+	bool tell, cancelled;
+
+	spin_lock(&file->lock);
+	cancelled = call->cancelled;
+	call->busy = cancelled;
+	tell = call->ended && !cancelled;
+	if (tell)
+		list_add(&call->finished, &file->finished);
+	spin_unlock(&file->lock);
+	if (tell) {
+		wake_up(&file->next_wait);
+		wake_up_poll(&file->call_wait, EPOLLPRI);
+	}
+	if (cancelled)
+		kipc_call_retire(call);
+	kipc_msg_put(&call->msg);
 }
 
 /* Give up an outliving call that the caller has grabbed; was it delivered? */
@@ -542,18 +537,24 @@ static struct kipc_account *kipc_rpc_account(struct kipc_file *file)
 	return IS_ERR(account) ? kipc_account_get(file->account) : account;
 }
 
-/* A user who holds more interrupted calls than allowed makes no new ones */
+static int kipc_account_over(struct kipc_account *account)
+{
+	return kipc_account_check(account, KIPC_CHARGE_CALLS) ?:
+	       kipc_account_check(account, KIPC_CHARGE_REPLY_ROOM);
+}
+
+/* A user who holds more interrupted calls, or room for them, than allowed makes no new ones */
 static int kipc_rpc_quota(struct kipc_file *file)
 {
 	struct kipc_account *account;
 	int err;
 
 	if (kipc_account_is_current(file->account))
-		return kipc_account_check(file->account, KIPC_CHARGE_CALLS);
+		return kipc_account_over(file->account);
 	account = kipc_account_current();
 	if (IS_ERR(account))
 		return PTR_ERR(account);
-	err = kipc_account_check(account, KIPC_CHARGE_CALLS);
+	err = kipc_account_over(account);
 	kipc_account_put(account);
 	return err;
 }
@@ -594,7 +595,7 @@ static void kipc_rpc_keep(struct kipc_ep *ep, struct kipc_call *call, struct kip
 {
 	kipc_account_force(account, KIPC_CHARGE_CALLS, 1);
 	kipc_account_force(account, KIPC_CHARGE_REPLY_ROOM, call->room);
-	kipc_call_outlive(ep, call, file, account, true);
+	kipc_call_outlive(ep, call, file, account);
 }
 
 /* Our call is done: tell, and end it */
@@ -625,16 +626,18 @@ static long kipc_rpc_interrupted(struct kipc_rpc *rpc, struct kipc_file *file, s
 	struct kipc_account *account = err == -EINTR ? kipc_rpc_account(file) : NULL;
 	struct kipc_msg *msg = &call->msg;
 	struct kipc_after after;
-	bool outlives = false, done;
+	bool outlives, done;
 
 	kipc_lock(ep, &after);
 	done = msg->done;
-	if (!done && err == -EINTR && !kipc_msg_queued(msg) && !fatal_signal_pending(current)) {
+	/* Who was given it, now or before it was redelivered, may have acted on it */
+	outlives = !done && err == -EINTR && !fatal_signal_pending(current) &&
+		   (msg->deliveries || !kipc_msg_queued(msg));
+	if (outlives) {
 		msg->waiter = NULL;
 		msg->waiting = false;
 		kipc_share_unwait(ep, msg->share);
 		kipc_rpc_keep(ep, call, file, account);
-		outlives = true;
 	} else if (!done) {
 		if (err == -ETIMEDOUT && kipc_msg_queued(msg))
 			ep->refused++;
@@ -719,7 +722,7 @@ static int kipc_rpc_post(struct kipc_file *file, struct kipc_ep *ep, struct kipc
 	} else {
 		/* Two references: ours while it is busy, and the table's */
 		refcount_add(2, &call->msg.ref);
-		kipc_call_outlive(ep, call, file, account, true);
+		kipc_call_outlive(ep, call, file, account);
 	}
 	kipc_unlock(ep, &after);
 	return err;
@@ -769,12 +772,18 @@ put_call:
 	return err;
 }
 
-static struct kipc_call *kipc_call_new(const struct kipc_rpc *rpc, struct kipc_ep *ep)
+static struct kipc_call *kipc_call_new(const struct kipc_rpc *rpc, const struct kipc_file *file,
+				       struct kipc_ep *ep)
 {
 	const struct kipc_op_rpc *op = rpc->op;
 	struct kipc_call *call;
 	struct kipc_msg *msg;
+	int err;
 
+	/* Who may not call learns nothing else of the endpoint */
+	err = file->ep ? 0 : kipc_ep_check(ep, KIPC_MAY_SEND);
+	if (err)
+		return ERR_PTR(err);
 	if (rpc->request.total > READ_ONCE(ep->max_size))
 		return ERR_PTR(-EMSGSIZE);
 	if (ep->flags & KIPC_ENDPOINT_ONEWAY)
@@ -786,9 +795,9 @@ static struct kipc_call *kipc_call_new(const struct kipc_rpc *rpc, struct kipc_e
 	call->ep = ep;
 	call->cookie = op->cookie;
 	call->async = op->flags & KIPC_ASYNC;
-	/* No reply is larger than any message, whatever room there is for it */
+	/* No reply is larger than max_size, whatever room there is for it */
 	call->room = min_t(u64, call->async ? op->reply_room : rpc->reply.total,
-			   KIPC_MSG_CEILING);
+			   READ_ONCE(ep->max_size));
 	call->idempotent = op->flags & KIPC_IDEMPOTENT;
 	call->truncate = op->flags & KIPC_TRUNCATE;
 	INIT_LIST_HEAD(&call->finished);
@@ -803,7 +812,7 @@ static long kipc_rpc_new(struct kipc_rpc *rpc, struct kipc_file *file, struct ki
 	err = kipc_segs_import(&rpc->request, &rpc->op->request);
 	if (err)
 		return err;
-	call = kipc_call_new(rpc, ep);
+	call = kipc_call_new(rpc, file, ep);
 	kipc_segs_free(&rpc->request);
 	if (!IS_ERR(call)) {
 		if (call->async)
@@ -1019,10 +1028,13 @@ long kipc_cancel(struct kipc_file *file, struct kipc_op_token *op)
 	op->result_flags = 0;
 	spin_lock(&file->lock);
 	call = kipc_table_find(file, op->token);
+	if (call && call->cancelled)
+		call = NULL;
 	if (call) {
 		refcount_inc(&call->msg.ref);
 		busy = call->busy;
 		call->busy = true;
+		call->cancelled = true;
 		list_del_init(&call->finished);
 	}
 	spin_unlock(&file->lock);
@@ -1030,7 +1042,7 @@ long kipc_cancel(struct kipc_file *file, struct kipc_op_token *op)
 		return -ENOENT;
 	if (kipc_call_abandon(call, -ECANCELED))
 		op->result_flags |= KIPC_RESULT_DELIVERED;
-	/* If another thread waits for it, that one is told and ends it */
+	/* A thread that is busy with it is told, and retires it */
 	if (!busy)
 		kipc_call_retire(call);
 	kipc_msg_put(&call->msg);

@@ -4,8 +4,8 @@
  *
  * A call is a message that wants exactly one reply. Until it is delivered it is
  * a message like any other. Then it is in its endpoint's deliveries under a
- * delivery token, made new at each delivery, and in the list of the file through
- * which it was taken. Who took it is remembered: when that process exits or has
+ * delivery token, made new at each delivery. Through which file and by which
+ * process it was taken is remembered: when that process exits or has
  * closed its last descriptor of the file, or the file goes, the call breaks.
  *
  * A call normally lives as long as the system call that makes it. It *outlives*
@@ -35,7 +35,6 @@ struct kipc_file;
  * @time: when, host monotonic
  * @type: the replier's
  * @status: 0, or positive errno
- * @truncated: @size is less than what was sent
  * @size: bytes in @data
  * @full_size: bytes that were sent
  * @data: the payload
@@ -45,22 +44,9 @@ struct kipc_reply {
 	ktime_t time;
 	u64 type;
 	int status;
-	bool truncated;
 	size_t size;
 	size_t full_size;
 	u8 data[];
-};
-
-/**
- * struct kipc_taker - identity of a process, for comparing only
- * @tgid: the process
- * @files: its table of files: a thread may have one of its own
- * @start: when it started, so that no later process is taken for it
- */
-struct kipc_taker {
-	const struct pid *tgid;
-	const void *files;
-	u64 start;
 };
 
 /**
@@ -77,7 +63,9 @@ struct kipc_taker {
  * @linger: in ep->delivered or ep->lingering (ep->lock)
  * @token: delivery token (ep->lock)
  * @taker: file it was taken through (ep->lock)
- * @taken_by: process that took it (ep->lock)
+ * @taker_files: table of files of the process that took it, for comparing: it
+ *	cannot end before its descriptor of @taker is closed, which breaks the
+ *	delivery (ep->lock)
  * @reply: what was answered; with @done the caller's
  * @file: file of the caller once it outlives its system call, held
  * @account: who is charged then, held
@@ -85,6 +73,7 @@ struct kipc_taker {
  * @file_node: in file->calls (file->lock)
  * @finished: in file->finished (file->lock)
  * @busy: a task waits for it or collects it (file->lock)
+ * @cancelled: CANCEL came by: who is busy with it retires it (file->lock)
  * @listed: in file->calls (file->lock)
  * @ended: it is done, or about to be (file->lock)
  * @timer: ends an ASYNC call at its deadline
@@ -104,7 +93,7 @@ struct kipc_call {
 	struct list_head linger;
 	u64 token;
 	struct kipc_file *taker;
-	struct kipc_taker taken_by;
+	const void *taker_files;
 	struct kipc_reply *reply;
 
 	struct kipc_file *file;
@@ -113,6 +102,7 @@ struct kipc_call {
 	struct rb_node file_node;
 	struct list_head finished;
 	bool busy;
+	bool cancelled;
 	bool listed;
 	bool ended;
 	struct hrtimer timer;
@@ -141,8 +131,8 @@ void kipc_call_break(struct kipc_ep *ep, struct kipc_call *call, struct kipc_aft
 /* A file ends: its calls are cancelled, its deliveries break */
 void kipc_calls_cancel(struct kipc_file *file);
 void kipc_calls_break(struct kipc_file *file);
-/* The calling process, with this table of files, lets go of @file: what it took breaks */
-void kipc_calls_exit(struct kipc_file *file, const void *files);
+/* The process with this table of files lets go of @file: what it took breaks */
+void kipc_calls_let_go(struct kipc_file *file, const void *files);
 
 long kipc_rpc(struct kipc_file *file, struct kipc_ep *ep, struct kipc_op_rpc *op,
 	      struct kipc_op_rpc __user *uop);

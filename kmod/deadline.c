@@ -40,9 +40,7 @@ void kipc_deadline_init(struct kipc_deadline *deadline, u64 at, bool realtime, b
 	deadline->finite = at != KIPC_FOREVER;
 	deadline->armed = false;
 	deadline->norestart = norestart;
-	if (deadline->never_sleep || !deadline->finite)
-		deadline->at = 0;
-	else if (realtime)
+	if (realtime)
 		deadline->at = min_t(u64, at, KTIME_MAX);
 	else
 		deadline->at = kipc_time_from_user(at);

@@ -49,6 +49,16 @@ int kipc_ep_permission(const struct kipc_ep *ep, unsigned int want)
 	return missing & KIPC_MAY_CONTROL ? -EPERM : -EACCES;
 }
 
+int kipc_ep_check(struct kipc_ep *ep, unsigned int want)
+{
+	int err;
+
+	spin_lock(&ep->lock);
+	err = ep->dead ? -EIDRM : kipc_ep_permission(ep, want);
+	spin_unlock(&ep->lock);
+	return err;
+}
+
 bool kipc_ep_visible(struct kipc_ep *ep)
 {
 	bool visible;
@@ -579,15 +589,13 @@ static int kipc_open_once(struct kipc_ns *ns, struct kipc_op_open *op,
 static int kipc_open_file(struct kipc_ns *ns, struct kipc_op_open *op, struct kipc_file *file)
 {
 	struct kipc_deadline deadline;
-	struct kipc_address address;
-	int err;
+	struct kipc_address address = {};
+	int err = 0;
 
-	address.len = 0;
-	address.is_key = 0;
 	if (op->key)
-		err = kipc_address_key(&address, op->key);
-	else
-		err = op->name_len ? kipc_address_name(&address, op->name, op->name_len) : 0;
+		kipc_address_key(&address, op->key);
+	else if (op->name_len)
+		err = kipc_address_name(&address, op->name, op->name_len);
 	if (err)
 		return err;
 	kipc_deadline_init(&deadline, op->deadline, op->flags & KIPC_OPEN_REALTIME,
@@ -696,50 +704,27 @@ void kipc_ep_stat(struct kipc_ep *ep, struct kipc_endpoint *info)
 	spin_unlock(&ep->lock);
 }
 
-/* Receivers that wait look again, and keep their place: those who wait as it begins */
-static void kipc_kick_receivers(struct kipc_ep *ep)
-{
-	struct kipc_after after;
-	unsigned int i, left;
-
-	spin_lock(&ep->lock);
-	left = ep->nr_waiting;
-	spin_unlock(&ep->lock);
-	do {
-		kipc_lock(ep, &after);
-		for (i = 0; i < KIPC_BATCH && left; i++, left--) {
-			struct kipc_receiver *receiver;
-
-			receiver = list_first_entry_or_null(&ep->waiting_list,
-							    struct kipc_receiver, ep_link);
-			if (!receiver) {
-				left = 0;
-				break;
-			}
-			kipc_receiver_fail(ep, receiver, -EAGAIN, &after);
-		}
-		after.peekers = true;
-		kipc_unlock(ep, &after);
-		cond_resched();
-	} while (left);
-}
-
-/*
- * Blocked senders on device files are asked again. Here, not when they wake: once
- * permissions have changed nothing of theirs shall be received.
- */
-static void kipc_kick_senders(struct kipc_ep *ep)
+/* Those who wait and may not go on are told. Under ns->mutex. */
+static void kipc_recheck(struct kipc_ep *ep)
 {
 	struct kipc_after after;
 	u64 place = 0, end;
+	u32 left;
 	bool more;
 
-	spin_lock(&ep->lock);
+	kipc_lock(ep, &after);
 	end = ep->arrivals;
-	spin_unlock(&ep->lock);
+	left = ep->nr_waiting;
+	kipc_unlock(ep, &after);
 	do {
 		kipc_lock(ep, &after);
-		more = kipc_recheck(ep, &place, end, &after);
+		more = kipc_recheck_senders(ep, &place, end, &after);
+		kipc_unlock(ep, &after);
+		cond_resched();
+	} while (more);
+	do {
+		kipc_lock(ep, &after);
+		more = kipc_recheck_receivers(ep, &left, &after);
 		kipc_unlock(ep, &after);
 		cond_resched();
 	} while (more);
@@ -753,6 +738,7 @@ static void kipc_kick_senders(struct kipc_ep *ep)
  * @gid: new group
  * @attr: new capacity
  * @account: who pays for it
+ * @charged: what @account was charged more than it paid already
  * @key: new key
  * @name: new name
  * @key_binding: @key once it is published
@@ -765,6 +751,7 @@ struct kipc_change {
 	kgid_t gid;
 	struct kipc_attr attr;
 	struct kipc_account *account;
+	u64 charged;
 	struct kipc_address key;
 	struct kipc_address name;
 	struct kipc_binding *key_binding;
@@ -834,29 +821,39 @@ static bool kipc_set_same(struct kipc_ep *ep, struct kipc_binding __rcu *slot,
 	return binding && !memcmp(&binding->address, address, sizeof(*address));
 }
 
+/* Who pays already is charged the difference; another payer all of it */
+static int kipc_set_charge(struct kipc_ep *ep, struct kipc_change *change)
+{
+	struct kipc_account *account = kipc_account_current_cached(ep->payer);
+	u64 cost = kipc_attr_cost(&change->attr), paid = 0;
+	int err;
+
+	if (IS_ERR(account))
+		return PTR_ERR(account);
+	if (account == ep->payer)
+		paid = min(cost, ep->charged);
+	err = kipc_account_charge(account, KIPC_CHARGE_CAPACITY, cost - paid);
+	if (err) {
+		kipc_account_put(account);
+		return err;
+	}
+	change->account = account;
+	change->charged = cost - paid;
+	return 0;
+}
+
 /* Everything that may fail */
 static int kipc_set_prepare(struct kipc_ep *ep, struct kipc_change *change)
 {
-	struct kipc_account *account;
 	int err;
 
 	if (change->what & KIPC_SET_CAPACITY) {
 		err = kipc_attr_check(&change->attr);
 		if (err)
 			return err;
-		account = kipc_account_current();
-		if (IS_ERR(account))
-			return PTR_ERR(account);
-		/* The old charge may be the same user's: give it back first */
-		kipc_account_uncharge(ep->payer, KIPC_CHARGE_CAPACITY, ep->charged);
-		err = kipc_account_charge(account, KIPC_CHARGE_CAPACITY,
-					  kipc_attr_cost(&change->attr));
-		if (err) {
-			kipc_account_force(ep->payer, KIPC_CHARGE_CAPACITY, ep->charged);
-			kipc_account_put(account);
+		err = kipc_set_charge(ep, change);
+		if (err)
 			return err;
-		}
-		change->account = account;
 	}
 	/* What it is called already needs no change */
 	if (kipc_set_same(ep, ep->key, &change->key))
@@ -880,9 +877,7 @@ static void kipc_set_undo(struct kipc_ep *ep, struct kipc_change *change)
 {
 	kipc_ns_unbind(ep->ns, change->key_binding);
 	if (change->account) {
-		kipc_account_uncharge(change->account, KIPC_CHARGE_CAPACITY,
-				      kipc_attr_cost(&change->attr));
-		kipc_account_force(ep->payer, KIPC_CHARGE_CAPACITY, ep->charged);
+		kipc_account_uncharge(change->account, KIPC_CHARGE_CAPACITY, change->charged);
 		kipc_account_put(change->account);
 	}
 }
@@ -907,9 +902,13 @@ static void kipc_set_commit(struct kipc_ep *ep, struct kipc_change *change)
 	if (change->what & KIPC_SET_NAME)
 		kipc_set_binding(ep, &ep->name, change->name_binding);
 	if (change->account) {
+		u64 cost = kipc_attr_cost(&change->attr);
+
+		kipc_account_uncharge(ep->payer, KIPC_CHARGE_CAPACITY,
+				      ep->charged + change->charged - cost);
 		kipc_account_put(ep->payer);
 		ep->payer = change->account;
-		ep->charged = kipc_attr_cost(&change->attr);
+		ep->charged = cost;
 	}
 	kipc_lock(ep, &after);
 	if (change->what & KIPC_SET_MODE)
@@ -925,13 +924,11 @@ static void kipc_set_commit(struct kipc_ep *ep, struct kipc_change *change)
 		if (kipc_polled(&ep->write_wait))
 			after.writable |= EPOLLOUT | EPOLLWRNORM;
 	}
-	kipc_unlock(ep, &after);
-	kipc_kick_senders(ep);
-	kipc_kick_receivers(ep);
 	/* A new owner is bound by no share; a new capacity may have room */
-	kipc_lock(ep, &after);
 	after.room = true;
 	kipc_unlock(ep, &after);
+	if (change->what & ~(KIPC_SET_KEY | KIPC_SET_NAME))
+		kipc_recheck(ep);
 }
 
 int kipc_ep_set(struct kipc_ep *ep, const struct kipc_op_stat *op, bool check)
@@ -957,6 +954,11 @@ int kipc_ep_set(struct kipc_ep *ep, const struct kipc_op_stat *op, bool check)
 free:
 	kfree(change);
 	return err;
+}
+
+void kipc_share_free(struct kipc_share *share)
+{
+	kmem_cache_free(kipc_share_cache, share);
 }
 
 int kipc_endpoint_init(void)

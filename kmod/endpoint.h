@@ -213,6 +213,8 @@ void kipc_ep_put(struct kipc_ep *ep);
  * ep->lock. 0, -EACCES (the mode forbids) or -EPERM (not the owner).
  */
 int kipc_ep_permission(const struct kipc_ep *ep, unsigned int want);
+/* The same, and whether it is alive; takes the lock */
+int kipc_ep_check(struct kipc_ep *ep, unsigned int want);
 /* The same for listings: lets nobody know, audits nothing */
 bool kipc_ep_visible(struct kipc_ep *ep);
 
@@ -241,6 +243,7 @@ int kipc_lock_share(struct kipc_ep *ep, struct kipc_file *file, struct kipc_afte
 		    struct kipc_share **share) __acquires(&ep->lock);
 /* @share may be NULL */
 void kipc_share_put(struct kipc_ep *ep, struct kipc_share *share, struct kipc_after *after);
+void kipc_share_free(struct kipc_share *share);
 /* Count a waiter: -ENOSPC, -EDQUOT */
 int kipc_share_wait(struct kipc_ep *ep, struct kipc_share *share);
 void kipc_share_unwait(struct kipc_ep *ep, struct kipc_share *share);

@@ -35,7 +35,6 @@ struct kipc_file *kipc_file_new(struct kipc_ns *ns)
 	file->ns = ns;
 	file->account = account;
 	INIT_LIST_HEAD(&file->ep_link);
-	INIT_LIST_HEAD(&file->taken);
 	INIT_LIST_HEAD(&file->receivers);
 	spin_lock_init(&file->lock);
 	INIT_LIST_HEAD(&file->finished);
@@ -94,12 +93,20 @@ static int kipc_handle_flush(struct file *filp, fl_owner_t files)
 {
 	struct kipc_file *file = filp->private_data;
 
+	atomic_inc(&file->closes);
 	if (!READ_ONCE(file->nr_taken))
 		return 0;
 	if (current->flags & PF_EXITING ||
 	    !iterate_fd(current->files, 0, kipc_same_file, filp))
-		kipc_calls_exit(file, files);
+		kipc_calls_let_go(file, files);
 	return 0;
+}
+
+void kipc_file_check_open(struct kipc_file *file, int closes)
+{
+	if (unlikely(atomic_read(&file->closes) != closes) &&
+	    !iterate_fd(current->files, 0, kipc_same_file, file->filp))
+		kipc_calls_let_go(file, current->files);
 }
 
 static __poll_t kipc_poll_calls(struct kipc_file *file, struct file *filp, poll_table *wait)

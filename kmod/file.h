@@ -4,8 +4,7 @@
  *
  * The state of one open file of kipc: a device file (a namespace) or a handle
  * (an endpoint with rights that were checked when it was made). Held by the
- * struct file, by each call that outlives its system call, and by each message
- * delivered through it; the struct file's end (kipc_file_release) cancels the
+ * struct file and by each call that outlives its system call; the struct file's end (kipc_file_release) cancels the
  * calls and breaks the deliveries, so what remains after it is only memory.
  *
  * Calls that outlive their system call are in @calls under their caller token;
@@ -44,8 +43,9 @@ struct kipc_share;
  * @server: process that received last through it, for comparing only (ep->lock)
  * @shutdown: receives give ESHUTDOWN (ep->lock)
  * @ep_link: in ep->files (ep->lock)
- * @taken: calls delivered through it (ep->lock)
- * @nr_taken: how many (ep->lock)
+ * @nr_taken: calls delivered through it (ep->lock)
+ * @closes: descriptors closed: a receive that runs meanwhile must look, see
+ *	kipc_file_check_open()
  * @receivers: receives waiting on it (ep->lock)
  * @lock: protects the rest
  * @calls: calls by caller token
@@ -67,8 +67,8 @@ struct kipc_file {
 	const struct pid *server;
 	bool shutdown;
 	struct list_head ep_link;
-	struct list_head taken;
 	u32 nr_taken;
+	atomic_t closes;
 	struct list_head receivers;
 
 	spinlock_t lock;		/* protects what follows; inside ep->lock */
@@ -97,6 +97,13 @@ static inline struct kipc_file *kipc_file_get(struct kipc_file *file)
  * caller is a process of one thread that has it. Not under a lock.
  */
 bool kipc_file_deadlock(struct kipc_file *file, struct kipc_ep *ep);
+
+/*
+ * The calling process has just taken a call through @file: if it has closed its
+ * last descriptor meanwhile, that breaks as in a close. @closes: file->closes
+ * before the receive.
+ */
+void kipc_file_check_open(struct kipc_file *file, int closes);
 
 long kipc_file_shutdown(struct kipc_file *file);
 

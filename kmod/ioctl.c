@@ -2,6 +2,7 @@
 /* See ioctl.h. */
 #include <linux/fs.h>
 #include <linux/kernel.h>
+#include <linux/nospec.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
 #include <linux/kipc.h>
@@ -391,7 +392,7 @@ long kipc_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 
 	if (nr >= ARRAY_SIZE(kipc_operations))
 		return -ENOTTY;
-	operation = &kipc_operations[nr];
+	operation = &kipc_operations[array_index_nospec(nr, ARRAY_SIZE(kipc_operations))];
 	if (!operation->run || (operation->cmd ^ cmd) & ~KIPC_CMD_SIZE_BITS)
 		return -ENOTTY;
 	known = _IOC_SIZE(operation->cmd);

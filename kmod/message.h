@@ -101,15 +101,13 @@ enum kipc_msg_state {
  *	BLOCKED or QUEUED (ep->lock)
  * @by_place: in the queue's order at the same time (ep->lock)
  * @blocked: in its share's blocked messages while BLOCKED (ep->lock)
- * @link: in ep->claims while CLAIMED and not aborted; in file->taken from
- *	delivery on (ep->lock)
+ * @link: in ep->claims while CLAIMED and not aborted (ep->lock)
  * @free_node: on a kipc_after's list, when a reference is to be dropped
  * @ref: sides that hold it
  * @state: enum kipc_msg_state (ep->lock)
  * @call: wants a reply: embedded in a struct kipc_call
  * @sync: the sender waits for the receipt
- * @admitted: charged to the endpoint, or was (ep->lock)
- * @charged: charged to the endpoint now (ep->lock)
+ * @charged: admitted: charged to the endpoint (ep->lock)
  * @abort: the sender left during the claim: the commit must discard (ep->lock)
  * @waiting: counted as a waiter (ep->lock)
  * @done: see above
@@ -122,8 +120,8 @@ enum kipc_msg_state {
  *	(ep->lock)
  * @waiter: the task to wake with @done (ep->lock)
  * @creds: the sender
- * @cred: its rights, held, if it sends through a device file: while BLOCKED it is
- *	asked again when permissions change; else NULL
+ * @cred: its rights, held, if it sends through a device file: until it is
+ *	admitted they are asked again; else NULL
  * @time: when it was sent, host monotonic
  * @size: bytes of payload
  * @data: payload: @inline_data, or memory of its own, or NULL once delivered
@@ -139,7 +137,6 @@ struct kipc_msg {
 	u8 state;
 	bool call;
 	bool sync;
-	bool admitted;
 	bool charged;
 	bool abort;
 	bool waiting;

@@ -16,7 +16,7 @@
 #include "proc.h"
 
 #define KIPC_GENERATIONS	2048U
-#define KIPC_INDEX_MAX		((1U << 20) - 1)
+#define KIPC_INDEX_MAX		1048575U	/* 20 bits of an id */
 
 static unsigned int kipc_net_id;
 
@@ -75,13 +75,12 @@ static const struct rhashtable_params kipc_binding_params = {
 	.automatic_shrinking = true,
 };
 
-int kipc_address_key(struct kipc_address *address, u64 key)
+void kipc_address_key(struct kipc_address *address, u64 key)
 {
 	memset(address, 0, sizeof(*address));
 	address->is_key = 1;
 	address->len = sizeof(key);
 	memcpy(address->bytes, &key, sizeof(key));
-	return 0;
 }
 
 int kipc_address_name(struct kipc_address *address, u64 name, u32 len)
@@ -213,8 +212,11 @@ int kipc_ns_reserve(struct kipc_ns *ns, struct kipc_ep *ep)
 		return -EIDRM;
 	if (ns->count >= max)
 		return -ENOSPC;
-	/* A lowered limit leaves endpoints above it: then the index runs over those too */
-	max = max(max, ns->count + 1);
+	/*
+	 * Half of the indexes are free even when the namespace is full, so that an id is
+	 * not found again soon. A lowered limit leaves endpoints above it.
+	 */
+	max = min(max(max, 2 * ns->count + 1), KIPC_INDEX_MAX);
 	if (ns->next > max)
 		ns->next = 1;
 	err = xa_alloc_cyclic(&ns->ids, &index, NULL, XA_LIMIT(1, max), &ns->next,

@@ -90,7 +90,7 @@ struct kipc_ns *kipc_ns_of_net(const struct net *net);
 struct kipc_ns *kipc_ns_get(struct kipc_ns *ns);
 void kipc_ns_put(struct kipc_ns *ns);
 
-int kipc_address_key(struct kipc_address *address, u64 key);
+void kipc_address_key(struct kipc_address *address, u64 key);
 int kipc_address_name(struct kipc_address *address, u64 name, u32 len);
 /* A key with bit 63 or a name beginning with "sys." */
 bool kipc_address_reserved(const struct kipc_address *address);
@@ -109,7 +109,7 @@ static inline u32 kipc_id_index(u32 id)
 /*
  * Prepare, then publish. kipc_ns_reserve() gives @ep an id that nothing finds
  * yet (-ENOSPC, -ENOMEM, -EIDRM); kipc_ns_bind() makes a binding and publishes it
- * (-EEXIST, -ENOMEM, -EIDRM); kipc_ns_publish() makes the id found and cannot fail.
+ * (-EEXIST, -ENOMEM); kipc_ns_publish() makes the id found and cannot fail.
  * kipc_ns_withdraw() undoes all of it, whatever was done, and may be repeated.
  * All under @mutex.
  */

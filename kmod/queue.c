@@ -104,6 +104,27 @@ struct kipc_msg *kipc_queue_next(struct kipc_ep *ep, bool nocalls, u64 place)
 	return msg;
 }
 
+/* Who waits through a device file is asked again for its rights */
+
+static int kipc_permission_of(struct kipc_ep *ep, const struct cred *cred, unsigned int want)
+{
+	const struct cred *old;
+	int err;
+
+	if (!cred)
+		return 0;
+	old = override_creds(cred);
+	err = kipc_ep_permission(ep, want);
+	revert_creds(old);
+	return err;
+}
+
+/* What was admitted is sent; until then the sender must have the right to send it */
+static bool kipc_sender_allowed(struct kipc_ep *ep, const struct kipc_msg *msg)
+{
+	return msg->charged || !kipc_permission_of(ep, msg->cred, KIPC_MAY_SEND);
+}
+
 /* Selecting */
 
 static struct kipc_msg *kipc_select_in(struct kipc_queue *queue,
@@ -142,6 +163,23 @@ struct kipc_msg *kipc_select(struct kipc_ep *ep, const struct kipc_receiver *rec
 	return kipc_first(msg, call);
 }
 
+struct kipc_msg *kipc_select_allowed(struct kipc_ep *ep, const struct kipc_receiver *receiver,
+				     bool *again, struct kipc_after *after)
+{
+	struct kipc_msg *msg;
+	unsigned int i;
+
+	*again = false;
+	for (i = 0; i < KIPC_BATCH; i++) {
+		msg = kipc_select(ep, receiver);
+		if (!msg || kipc_sender_allowed(ep, msg))
+			return msg;
+		kipc_giveup(ep, msg, -EACCES, after);
+	}
+	*again = true;
+	return NULL;
+}
+
 static struct kipc_msg *kipc_seek_in(struct kipc_queue *queue, u64 type, u64 place, u64 last_type)
 {
 	struct kipc_node *node = kipc_index_seek(&queue->by_type, type, place + 1);
@@ -158,6 +196,8 @@ struct kipc_msg *kipc_select_after(struct kipc_ep *ep, const struct kipc_receive
 
 	lockdep_assert_held(&ep->lock);
 	*more = false;
+	if (*place == U64_MAX)
+		return NULL;
 	switch (receiver->select) {
 	case KIPC_SELECT_ANY:
 		return kipc_queue_next(ep, receiver->nocalls, *place);
@@ -252,7 +292,13 @@ static void kipc_charge(struct kipc_ep *ep, struct kipc_msg *msg)
 	msg->share->msgs++;
 	msg->share->bytes += msg->size;
 	msg->charged = true;
-	msg->admitted = true;
+}
+
+static void kipc_made_room(struct kipc_ep *ep, struct kipc_after *after)
+{
+	after->room = true;
+	if (kipc_polled(&ep->write_wait))
+		after->writable |= EPOLLOUT | EPOLLWRNORM;
 }
 
 static void kipc_uncharge(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after)
@@ -264,9 +310,7 @@ static void kipc_uncharge(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_
 	msg->share->msgs--;
 	msg->share->bytes -= msg->size;
 	msg->charged = false;
-	after->room = true;
-	if (kipc_polled(&ep->write_wait))
-		after->writable |= EPOLLOUT | EPOLLWRNORM;
+	kipc_made_room(ep, after);
 }
 
 void kipc_settle(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after)
@@ -328,7 +372,7 @@ static void kipc_dequeue(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_a
 	rb_erase_cached(&msg->by_place, &queue->by_place);
 	if (msg->state == KIPC_MSG_BLOCKED) {
 		kipc_unblock(ep, msg);
-		after->room = true;	/* others may have stood behind it */
+		kipc_made_room(ep, after);	/* others may have stood behind it */
 	}
 }
 
@@ -439,7 +483,8 @@ static struct kipc_share *kipc_stalled_from(struct kipc_ep *ep, u64 place)
  * One pass goes through the shares in the order of their first blocked message.
  * One that has its share is passed over; one that waits for room which anybody
  * could use ends the pass, and full_from remembers it. Between two batches
- * full_from is where the pass stands, so that nobody gets past it.
+ * full_from is where the pass stands, so that nobody gets past it: who comes then
+ * waits, or is told EAGAIN, as if the queue were full.
  */
 bool kipc_admit(struct kipc_ep *ep, u64 *place, struct kipc_after *after)
 {
@@ -464,6 +509,10 @@ bool kipc_admit(struct kipc_ep *ep, u64 *place, struct kipc_after *after)
 			return false;
 		}
 		++*place;
+		if (!kipc_sender_allowed(ep, msg)) {
+			kipc_giveup(ep, msg, -EACCES, after);
+			continue;
+		}
 		if (!kipc_share_fits(ep, share, msg->size))
 			continue;
 		kipc_unblock(ep, msg);
@@ -476,21 +525,7 @@ bool kipc_admit(struct kipc_ep *ep, u64 *place, struct kipc_after *after)
 	return true;
 }
 
-/* May the sender of a message that is not admitted still send it? */
-static bool kipc_sender_allowed(struct kipc_ep *ep, const struct kipc_msg *msg)
-{
-	const struct cred *old;
-	int err;
-
-	if (!msg->cred || msg->state != KIPC_MSG_BLOCKED)
-		return true;
-	old = override_creds(msg->cred);
-	err = kipc_ep_permission(ep, KIPC_MAY_SEND);
-	revert_creds(old);
-	return !err;
-}
-
-bool kipc_recheck(struct kipc_ep *ep, u64 *place, u64 end, struct kipc_after *after)
+bool kipc_recheck_senders(struct kipc_ep *ep, u64 *place, u64 end, struct kipc_after *after)
 {
 	unsigned int i;
 
@@ -584,6 +619,8 @@ static bool kipc_claim_void(struct kipc_ep *ep, struct kipc_msg *msg, struct kip
 void kipc_unclaim(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after)
 {
 	lockdep_assert_held(&ep->lock);
+	if (!kipc_sender_allowed(ep, msg))
+		kipc_giveup(ep, msg, -EACCES, after);
 	if (kipc_claim_void(ep, msg, after))
 		return;
 	list_del_init(&msg->link);
@@ -642,9 +679,7 @@ int kipc_receiver_wait(struct kipc_ep *ep, struct kipc_receiver *receiver, struc
 	receiver->task = current;
 	receiver->waiting = true;
 	receiver->node.key = receiver->select == KIPC_SELECT_ANY ? U64_MAX : receiver->type;
-	/* Who waits again keeps the place */
-	if (!receiver->node.place)
-		receiver->node.place = ++ep->waits;
+	receiver->node.place = ++ep->waits;
 	kipc_index_insert(kipc_receiver_index(ep, receiver), &receiver->node);
 	list_add_tail(&receiver->ep_link, &ep->waiting_list);
 	if (file->ep)
@@ -677,6 +712,35 @@ void kipc_receiver_fail(struct kipc_ep *ep, struct kipc_receiver *receiver, int 
 	kipc_after_wake(after, receiver->task);
 	/* As in kipc_hand_over() */
 	smp_store_release(&receiver->error, error);
+}
+
+/*
+ * Those that may stay move to the end of the list, whose order does not matter;
+ * SETs are serialised, so nobody else moves them.
+ */
+bool kipc_recheck_receivers(struct kipc_ep *ep, u32 *left, struct kipc_after *after)
+{
+	unsigned int i;
+
+	lockdep_assert_held(&ep->lock);
+	for (i = 0; i < KIPC_BATCH && *left; i++, --*left) {
+		struct kipc_receiver *receiver;
+		int err;
+
+		receiver = list_first_entry_or_null(&ep->waiting_list, struct kipc_receiver,
+						    ep_link);
+		if (!receiver)
+			return false;
+		err = kipc_permission_of(ep, receiver->cred, KIPC_MAY_RECV);
+		if (!err && receiver->room < ep->max_size)
+			err = -EMSGSIZE;
+		if (err)
+			kipc_receiver_fail(ep, receiver, err, after);
+		else
+			list_move_tail(&receiver->ep_link, &ep->waiting_list);
+	}
+	after->peekers = true;
+	return *left;
 }
 
 /* The end */

@@ -34,6 +34,8 @@
  * @select: how to compare
  * @type: what to compare with
  * @nocalls: takes only one-way messages
+ * @room: what it can take, U64_MAX if it does not insist on max_size
+ * @cred: its rights, if it receives through a device file; else NULL
  * @task: who waits
  * @msg: the message claimed for it; set once, last, with release
  * @error: why there will be none, set likewise
@@ -49,6 +51,8 @@ struct kipc_receiver {
 	enum kipc_select select;
 	u64 type;
 	bool nocalls;
+	u64 room;
+	const struct cred *cred;
 	struct task_struct *task;
 	struct kipc_msg *msg;
 	int error;
@@ -67,6 +71,13 @@ static inline bool kipc_polled(struct wait_queue_head *head)
 
 /* The first message @receiver may take, or NULL */
 struct kipc_msg *kipc_select(struct kipc_ep *ep, const struct kipc_receiver *receiver);
+/*
+ * The same for taking it: a blocked message whose sender may not send any more
+ * is ended instead. NULL with *@again set: there may be more of those, unlock and
+ * call again.
+ */
+struct kipc_msg *kipc_select_allowed(struct kipc_ep *ep, const struct kipc_receiver *receiver,
+				     bool *again, struct kipc_after *after);
 /* The first that a walk with PEEK has not seen; NULL with *@more set: call again */
 struct kipc_msg *kipc_select_after(struct kipc_ep *ep, const struct kipc_receiver *receiver,
 				   u64 type, u64 *place, bool *more);
@@ -90,10 +101,15 @@ bool kipc_admit(struct kipc_ep *ep, u64 *place, struct kipc_after *after);
 
 /*
  * Permissions have changed: end the blocked messages behind *@place, of those that
- * came before arrival @end, whose senders may not send any more. A batch; true:
- * there may be more.
+ * came before arrival @end, whose senders may not send any more; they need not
+ * wait until it is their turn. A batch; true: there may be more.
  */
-bool kipc_recheck(struct kipc_ep *ep, u64 *place, u64 end, struct kipc_after *after);
+bool kipc_recheck_senders(struct kipc_ep *ep, u64 *place, u64 end, struct kipc_after *after);
+/*
+ * Permissions or max_size have changed: end those of the next *@left waiting
+ * receives that may not go on. A batch; true: there may be more.
+ */
+bool kipc_recheck_receivers(struct kipc_ep *ep, u32 *left, struct kipc_after *after);
 
 void kipc_claim(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after);
 void kipc_unclaim(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after);

@@ -18,6 +18,9 @@
 			 KIPC_LEASE | KIPC_NOFILES | KIPC_NOCALLS | KIPC_SELECTORS |	\
 			 KIPC_EVENTS)
 
+/* With these the room need not be enough for any message */
+#define KIPC_RECV_SMALL (KIPC_PEEK | KIPC_TRUNCATE | KIPC_ANYSIZE)
+
 #define KIPC_SEND_FLAGS (KIPC_WAIT_FLAGS | KIPC_SYNC)
 
 static bool kipc_nonblock(const struct kipc_file *file, u32 flags)
@@ -75,7 +78,10 @@ int kipc_recv_prepare(struct kipc_recv *recv, struct kipc_file *file,
 	/* Calls are received only through handles, by who can be told the token */
 	recv->receiver.nocalls = op->flags & KIPC_NOCALLS || !op->result || !file->ep;
 	recv->receiver.node.place = 0;
+	recv->receiver.cred = file->ep ? NULL : current_cred();
+	recv->receiver.room = op->flags & KIPC_RECV_SMALL ? U64_MAX : recv->segs.total;
 	memset(&recv->result, 0, sizeof(recv->result));
+	recv->told = false;
 	return 0;
 }
 
@@ -87,8 +93,6 @@ void kipc_recv_end(struct kipc_recv *recv)
 /* ep->lock held: may this file receive, with this room? Asked again after each sleep. */
 static int kipc_recv_allowed(struct kipc_recv *recv, struct kipc_file *file, struct kipc_ep *ep)
 {
-	const u32 small = KIPC_PEEK | KIPC_TRUNCATE | KIPC_ANYSIZE;
-
 	if (ep->dead)
 		return -EIDRM;
 	if (file->shutdown)
@@ -99,7 +103,7 @@ static int kipc_recv_allowed(struct kipc_recv *recv, struct kipc_file *file, str
 		if (err)
 			return err;
 	}
-	if (recv->segs.total < ep->max_size && !(recv->op->flags & small)) {
+	if (recv->receiver.room < ep->max_size) {
 		recv->result.size = ep->max_size;
 		return -EMSGSIZE;
 	}
@@ -157,10 +161,11 @@ static long kipc_recv_copy(struct kipc_recv *recv, struct kipc_msg *msg)
 	if (err)
 		return err;
 	kipc_recv_tell(recv, msg);
+	recv->told = true;
 	return kipc_recv_tell_user(recv) ?: (long)size;
 }
 
-/* Sleep until given a message: it, or NULL with *@err (-EAGAIN: look again) */
+/* Sleep until given a message: it, or NULL with *@err */
 static struct kipc_msg *kipc_take(struct kipc_recv *recv, struct kipc_ep *ep, int *err)
 {
 	struct kipc_receiver *receiver = &recv->receiver;
@@ -183,7 +188,7 @@ static struct kipc_msg *kipc_take(struct kipc_recv *recv, struct kipc_ep *ep, in
 			kipc_receiver_remove(ep, receiver, &after);
 		kipc_unlock(ep, &after);
 	}
-	*err = receiver->error ?: woken;
+	*err = receiver->msg ? 0 : receiver->error ?: woken;
 	return receiver->msg;
 }
 
@@ -194,43 +199,38 @@ static struct kipc_msg *kipc_recv_claim(struct kipc_recv *recv, struct kipc_file
 	struct kipc_share *share;
 	struct kipc_after after;
 	struct kipc_msg *msg;
-	bool wait;
+	bool wait, again;
 	int err;
 
-	for (;;) {
+	do {
 		err = kipc_lock_share(ep, file, &after, &share);
 		wait = false;
+		again = false;
 		msg = NULL;
 		if (!err)
 			err = kipc_recv_allowed(recv, file, ep);
 		if (!err)
-			msg = kipc_select(ep, &recv->receiver);
+			msg = kipc_select_allowed(ep, &recv->receiver, &again, &after);
 		if (msg) {
 			if (kipc_recv_too_small(recv, msg))
 				err = -EMSGSIZE;
 			else
 				kipc_claim(ep, msg, &after);
-		} else if (!err && recv->deadline.never_sleep) {
+		} else if (!err && !again && recv->deadline.never_sleep) {
 			err = -EAGAIN;
-		} else if (!err) {
+		} else if (!err && !again) {
 			err = kipc_receiver_wait(ep, &recv->receiver, file, share, &after);
 			wait = !err;
 		}
 		if (!wait)
 			kipc_share_put(ep, share, &after);
 		kipc_unlock(ep, &after);
-		if (err)
-			return ERR_PTR(err);
-		if (!wait)
-			return msg;
+	} while (again);
+	if (wait)
 		msg = kipc_take(recv, ep, &err);
-		if (msg)
-			return msg;
-		if (err == -EINTR)
-			return ERR_PTR(kipc_deadline_interrupted(&recv->deadline));
-		if (err != -EAGAIN)
-			return ERR_PTR(err);
-	}
+	if (msg && !err)
+		return msg;
+	return ERR_PTR(err == -EINTR ? kipc_deadline_interrupted(&recv->deadline) : err);
 }
 
 /*
@@ -258,6 +258,7 @@ static int kipc_recv_commit(struct kipc_recv *recv, struct kipc_file *file, stru
 
 static long kipc_recv_take(struct kipc_recv *recv, struct kipc_file *file, struct kipc_ep *ep)
 {
+	int closes = atomic_read(&file->closes);
 	struct kipc_msg *msg;
 	long copied;
 	int err;
@@ -273,22 +274,20 @@ static long kipc_recv_take(struct kipc_recv *recv, struct kipc_file *file, struc
 		err = kipc_recv_commit(recv, file, ep, msg, min(copied, 0L));
 		if (err < 0)
 			return err;
-		if (err)
-			return copied;
+		if (!err)
+			continue;
+		kipc_file_check_open(file, closes);
+		return copied;
 	}
 }
 
 /* PEEK */
 
-struct kipc_cursor {
-	u64 type;
-	u64 place;
-};
-
 /* One look: the message with the right to read it, NULL, or ERR_PTR() */
 static struct kipc_msg *kipc_peek_once(struct kipc_recv *recv, struct kipc_file *file,
-				       struct kipc_ep *ep, struct kipc_cursor *cursor)
+				       struct kipc_ep *ep)
 {
+	u64 place = recv->op->after;
 	struct kipc_after after;
 	struct kipc_msg *msg;
 	bool more;
@@ -299,11 +298,11 @@ static struct kipc_msg *kipc_peek_once(struct kipc_recv *recv, struct kipc_file 
 		msg = NULL;
 		more = false;
 		err = kipc_recv_allowed(recv, file, ep);
-		if (!err && !cursor->place)
+		if (!err && !place)
 			msg = kipc_select(ep, &recv->receiver);
 		else if (!err)
-			msg = kipc_select_after(ep, &recv->receiver, cursor->type,
-						&cursor->place, &more);
+			msg = kipc_select_after(ep, &recv->receiver, recv->op->after_type,
+						&place, &more);
 		if (msg) {
 			refcount_inc(&msg->ref);
 			msg->peeks++;
@@ -358,14 +357,13 @@ static void kipc_peek_unwait(struct kipc_ep *ep, struct kipc_share *share)
 static struct kipc_msg *kipc_peek_find(struct kipc_recv *recv, struct kipc_file *file,
 				       struct kipc_ep *ep)
 {
-	struct kipc_cursor cursor = { .type = recv->op->after_type, .place = recv->op->after };
 	struct kipc_share *share = NULL;
 	struct kipc_msg *msg;
 	DEFINE_WAIT(wait);
 	int err = 0;
 
 	for (;;) {
-		msg = kipc_peek_once(recv, file, ep, &cursor);
+		msg = kipc_peek_once(recv, file, ep);
 		if (msg || err)
 			break;
 		if (recv->deadline.never_sleep) {
@@ -378,7 +376,7 @@ static struct kipc_msg *kipc_peek_find(struct kipc_recv *recv, struct kipc_file 
 				break;
 		}
 		prepare_to_wait(&ep->peek_wait, &wait, TASK_INTERRUPTIBLE);
-		msg = kipc_peek_once(recv, file, ep, &cursor);
+		msg = kipc_peek_once(recv, file, ep);
 		if (msg)
 			break;
 		err = kipc_deadline_sleep(&recv->deadline);
@@ -415,8 +413,12 @@ long kipc_recv_run(struct kipc_recv *recv, struct kipc_file *file, struct kipc_e
 		ret = kipc_recv_peek(recv, file, ep);
 	else
 		ret = kipc_recv_take(recv, file, ep);
-	/* EMSGSIZE tells the size; the reply half of REPLY_RECV is always told */
-	if (ret == -EMSGSIZE || (ret < 0 && recv->result.flags & KIPC_RESULT_REPLIED)) {
+	/*
+	 * EMSGSIZE tells the size; the reply half of REPLY_RECV is always told; what was
+	 * told of a message that was not received after all is taken back.
+	 */
+	if (ret == -EMSGSIZE ||
+	    (ret < 0 && (recv->told || recv->result.flags & KIPC_RESULT_REPLIED))) {
 		u64 size = ret == -EMSGSIZE ? recv->result.size : 0;
 		s32 reply_error = recv->result.reply_error;
 		u32 flags = recv->result.flags & KIPC_RESULT_REPLIED;
@@ -510,12 +512,12 @@ long kipc_send(struct kipc_file *file, struct kipc_ep *ep, const struct kipc_op_
 		return err;
 	kipc_deadline_init(&deadline, op->deadline, op->flags & KIPC_REALTIME,
 			   kipc_nonblock(file, op->flags), op->flags & KIPC_NORESTART);
-	if (segs.total > READ_ONCE(ep->max_size))
+	if (!file->ep)
+		err = kipc_ep_check(ep, KIPC_MAY_SEND);
+	if (!err && segs.total > READ_ONCE(ep->max_size))
 		err = -EMSGSIZE;
-	else if (op->flags & KIPC_SYNC && deadline.never_sleep)
+	if (!err && op->flags & KIPC_SYNC && deadline.never_sleep)
 		err = -EAGAIN;	/* nobody has received it before it is sent */
-	else if (op->flags & KIPC_SYNC && kipc_file_deadlock(file, ep))
-		err = -EDEADLK;
 	if (err)
 		goto out;
 	msg = kipc_msg_new(&segs, op->type, op->prio, false);

@@ -25,6 +25,7 @@ struct kipc_file;
  * @deadline: until when it may wait
  * @receiver: how it selects
  * @result: to be told; its reply half may be filled already
+ * @told: it has been, so that an error has to take it back
  */
 struct kipc_recv {
 	const struct kipc_op_recv *op;
@@ -32,6 +33,7 @@ struct kipc_recv {
 	struct kipc_deadline deadline;
 	struct kipc_receiver receiver;
 	struct kipc_result result;
+	bool told;
 };
 
 int kipc_recv_prepare(struct kipc_recv *recv, struct kipc_file *file,

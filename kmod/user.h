@@ -65,7 +65,7 @@ int kipc_account_charge(struct kipc_account *account, enum kipc_charge what, u64
 /* Charge what cannot be refused any more */
 void kipc_account_force(struct kipc_account *account, enum kipc_charge what, u64 amount);
 void kipc_account_uncharge(struct kipc_account *account, enum kipc_charge what, u64 amount);
-/* -EDQUOT if a payer is above the limit already (only force does that) */
+/* -EDQUOT if a payer is above the limit already (only force does that), likewise */
 int kipc_account_check(struct kipc_account *account, enum kipc_charge what);
 
 #endif /* _KIPC_USER_H */

@@ -105,13 +105,15 @@ TEST_F(async, forms_that_do_not_go_together)
 	op.flags = KIPC_NEXT;
 	op.token = 5;
 	EXPECT_EQ(-EINVAL, kt_op_rpc(self->cli, &op));
+	op.flags = KIPC_ASYNC;
+	EXPECT_EQ(-EINVAL, kt_op_rpc(self->cli, &op));
 	EXPECT_TRUE(kt_quiet(self->srv));
 }
 
-TEST_F(async, next_collects_whatever_is_finished)
+TEST_F(async, next_collects_what_finished_first)
 {
-	uint64_t tokens[MANY], seen = 0;
 	struct kipc_result result;
+	uint64_t tokens[MANY];
 
 	EXPECT_EQ(-ENOENT, finish(self->cli, 0, &result));
 	for (unsigned int i = 0; i < MANY; i++) {
@@ -126,13 +128,10 @@ TEST_F(async, next_collects_whatever_is_finished)
 	EXPECT_EQ(MANY, kt_stat(self->srv).calls);
 	for (unsigned int i = MANY; i-- > 0; )
 		ASSERT_EQ(0, kipc_reply(self->srv, tokens[i], &i, sizeof(i)));
-	for (unsigned int i = 0; i < MANY; i++) {
+	for (unsigned int i = MANY; i-- > 0; ) {
 		ASSERT_EQ((ssize_t)sizeof(i), finish(self->cli, 0, &result));
-		ASSERT_LT(result.cookie, MANY);
-		ASSERT_EQ(0, seen >> result.cookie & 1);
-		seen |= 1ULL << result.cookie;
+		ASSERT_EQ(i, result.cookie);
 	}
-	EXPECT_EQ(~0ULL, seen);
 	EXPECT_EQ(-ENOENT, finish(self->cli, 0, &result));
 	EXPECT_TRUE(kt_quiet(self->srv));
 }
@@ -384,6 +383,29 @@ TEST_F(async, p04_a_reply_beyond_the_declared_room)
 	EXPECT_EQ(KIPC_RESULT_DELIVERED, result.flags & KIPC_RESULT_DELIVERED);
 	EXPECT_EQ(10, result.size);
 	EXPECT_EQ(8, result.cookie);
+	EXPECT_EQ(-ENOENT, finish(self->cli, token, &result));
+	EXPECT_TRUE(kt_quiet(self->srv));
+}
+
+TEST_F(async, p04_a_collect_with_too_little_room_can_be_repeated)
+{
+	struct kipc_result taken, result;
+	char buf[8];
+	struct iovec iov = { buf, 4 };
+	struct kipc_msg room = { .iov = &iov, .iovcnt = 1 };
+	uint64_t token = start(self->cli, 0, 3, -1);
+
+	ASSERT_EQ(0, take(self->srv, &taken));
+	ASSERT_EQ(0, kipc_reply(self->srv, taken.token, "reply", 5));
+	EXPECT_EQ(-EMSGSIZE, kipc_rpc_finish(self->cli, 0, &room, &result, 0));
+	EXPECT_EQ(token, result.token);
+	EXPECT_EQ(5, result.size);
+	EXPECT_EQ(3, result.cookie);
+	EXPECT_EQ(POLLPRI, polled(self->cli) & POLLPRI);
+	room.flags = KIPC_TRUNCATE;
+	EXPECT_EQ(4, kipc_rpc_finish(self->cli, token, &room, &result, 0));
+	EXPECT_EQ(KIPC_RESULT_DELIVERED | KIPC_RESULT_TRUNCATED, result.flags);
+	EXPECT_EQ(0, memcmp("repl", buf, 4));
 	EXPECT_EQ(-ENOENT, finish(self->cli, token, &result));
 	EXPECT_TRUE(kt_quiet(self->srv));
 }

@@ -207,6 +207,46 @@ TEST_F(quota, p10_over_its_share_a_sender_waits)
 	EXPECT_EQ(0, kt_stat(fd).waiters);
 }
 
+/* A sender over its share does not get past itself either */
+TEST_F(quota, p13_nobody_overtakes_their_own_message)
+{
+	const struct kipc_attr attr = { .max_size = 300, .max_msgs = 100, .max_bytes = 1000 };
+	int fd = (int)create_as(self->dev, A, &attr);
+	char buf[300] = { 0 };
+	struct kipc_op_send op = kt_send_op(buf, 300);
+	struct kt_job *job;
+
+	ASSERT_GE(fd, 0);
+	EXPECT_EQ(0, send_as(fd, B, 300));
+	job = kt_start_ioctl(KT_AS(B), fd, KIPC_IOC_SEND, &op);
+	ASSERT_TRUE(kt_asleep(job));
+	/* this would be within the share */
+	EXPECT_EQ(-EAGAIN, send_as(fd, B, 100));
+	EXPECT_EQ(300, take_from(fd, B));
+	EXPECT_EQ(0, kt_join(job));
+	EXPECT_EQ(0, send_as(fd, B, 100));
+}
+
+/* What waits for room that anybody could use is overtaken by no other user */
+TEST_F(quota, p13_no_other_user_overtakes)
+{
+	const struct kipc_attr attr = { .max_size = 100, .max_msgs = 10, .max_bytes = 100 };
+	int fd = (int)create_as(self->dev, A, &attr);
+	char buf[100] = { 0 };
+	struct kipc_op_send op = kt_send_op(buf, 90);
+	struct kt_job *job;
+
+	ASSERT_GE(fd, 0);
+	EXPECT_EQ(0, send_as(fd, A, 80));
+	job = kt_start_ioctl(KT_AS(A), fd, KIPC_IOC_SEND, &op);
+	ASSERT_TRUE(kt_asleep(job));
+	EXPECT_EQ(-EAGAIN, send_as(fd, B, 10));
+	EXPECT_EQ(-EAGAIN, send_as(fd, C, 10));
+	EXPECT_EQ(80, take_from(fd, A));
+	EXPECT_EQ(0, kt_join(job));
+	EXPECT_EQ(0, send_as(fd, B, 10));
+}
+
 TEST_F(quota, p10_a_share_that_grows_admits_who_waits)
 {
 	const struct kipc_attr attr = { .max_size = 64, .max_msgs = 8, .max_bytes = 512 };

@@ -499,6 +499,31 @@ TEST_F(empty, p02_fault_with_a_blocked_sender)
 	expect_pattern(_metadata, self->fd, 3, 1);
 }
 
+/* Nor does its room go to somebody who waits for it, and would be received earlier */
+TEST_F(empty, p02_a_failed_claim_keeps_its_room)
+{
+	char *buf = kt_shared(ROOM);
+	struct kipc_op_send op = kt_send_op(buf, SIZE);
+	struct kipc_op_recv bad = kt_recv_op(kt_hole() - 100, ROOM, NULL);
+	struct kt_job *job;
+
+	ASSERT_EQ(0, send_pattern(self->fd, 3, 1));
+	kt_fill(buf, SIZE, 2);
+	op.type = 2;
+	op.prio = 9;
+	job = kt_start_ioctl(KT_THREAD, self->fd, KIPC_IOC_SEND, &op);
+	ASSERT_TRUE(kt_asleep(job));
+
+	bad.flags = KIPC_TYPE_EQ;
+	bad.type = 1;
+	EXPECT_EQ(-EFAULT, kt_op_recv(self->fd, &bad));
+	EXPECT_EQ(1, kt_stat(self->fd).msgs);
+	EXPECT_TRUE(kt_asleep(job));
+	expect_pattern(_metadata, self->fd, 9, 2);
+	EXPECT_EQ(0, kt_join(job));
+	expect_pattern(_metadata, self->fd, 3, 1);
+}
+
 TEST_F(empty, p02_a_call_stays_too)
 {
 	struct kipc_result result, told;
@@ -531,6 +556,51 @@ TEST_F(empty, p02_a_call_stays_too)
 	EXPECT_EQ(0, kt_reply(self->fd, token, 0, "yes", 3));
 	EXPECT_EQ(3, kt_join(job));
 	EXPECT_EQ(0, memcmp(reply, "yes", 3));
+}
+
+static long stalled_receive_of_call(void *arg)
+{
+	struct {
+		int fd;
+		struct kt_stall stall;
+	} *a = arg;
+	struct kipc_result result;
+	struct kipc_op_recv op;
+
+	kt_stall_init(&a->stall, 0);
+	op = kt_recv_op(a->stall.page - SIZE / 2, ROOM, &result);
+	return kt_op_recv(a->fd, &op);
+}
+
+/* Nobody has had the call yet, so its caller is told nothing and goes on waiting */
+TEST_F(empty, p02_a_call_whose_claimant_is_killed)
+{
+	struct {
+		int fd;
+		struct kt_stall stall;
+	} *a = kt_shared(sizeof(*a));
+	char *request = kt_shared(ROOM), reply[16], buf[ROOM];
+	struct kipc_result result, told;
+	struct kipc_op_rpc op = kt_rpc_op(request, SIZE, reply, sizeof(reply), &told);
+	struct kt_job *caller, *server;
+
+	kt_fill(request, SIZE, 1);
+	caller = kt_start_ioctl(KT_THREAD, self->fd, KIPC_IOC_RPC, &op);
+	ASSERT_TRUE(kt_asleep(caller));
+	a->fd = self->fd;
+	server = kt_start(KT_FORK, stalled_receive_of_call, a);
+	ASSERT_TRUE(kt_stalled(&a->stall));
+	EXPECT_EQ(0, kt_stat(self->fd).calls);
+	EXPECT_EQ(KT_DIED - SIGKILL, kt_kill(server));
+	EXPECT_TRUE(kt_asleep(caller));
+
+	EXPECT_EQ(SIZE, kipc_recv(self->fd, buf, ROOM, &result, 0));
+	EXPECT_TRUE(kt_filled(buf, SIZE, 1));
+	EXPECT_EQ(KIPC_RESULT_CALL, result.flags);
+	EXPECT_EQ(1, result.deliveries);
+	EXPECT_EQ(0, kipc_reply(self->fd, result.token, "yes", 3));
+	EXPECT_EQ(3, kt_join(caller));
+	EXPECT_EQ(KIPC_RESULT_DELIVERED, told.flags);
 }
 
 TEST_F(empty, p02_a_full_descriptor_table_is_no_matter)

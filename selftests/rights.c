@@ -279,6 +279,42 @@ TEST_F(rights, p11_a_receiver_is_asked_again_after_its_sleep)
 	EXPECT_TRUE(kt_quiet(self->fd));
 }
 
+struct receive {
+	int dev;
+	struct kipc_op_recv op;
+};
+
+static long receive_as_b(void *arg)
+{
+	struct receive *r = arg;
+
+	kt_euid(B);
+	return kt_op_recv(r->dev, &r->op);
+}
+
+/* Half of the message has been copied when the right goes */
+TEST_F(rights, p11_a_receiver_is_asked_again_before_the_message_is_its_own)
+{
+	struct kt_stall *stall = kt_stall_new(0);
+	struct receive r = { .dev = self->dev, .op = kt_recv_op(stall->page - 3, 8192, NULL) };
+	struct kt_job *job;
+	char buf[8192];
+
+	ASSERT_EQ(0, kt_chmod(self->fd, 0, 0606));
+	ASSERT_EQ(0, kipc_send(self->fd, "secret", 6, 0));
+	r.op.payload.len = 100;
+	r.op.flags = KIPC_ANYSIZE;
+	r.op.endpoint = self->id;
+	job = kt_start(KT_THREAD, receive_as_b, &r);
+	ASSERT_TRUE(kt_stalled(stall));
+	ASSERT_EQ(0, kt_chmod(self->fd, 0, 0600));
+	kt_release(stall);
+	EXPECT_EQ(-EACCES, kt_join(job));
+	EXPECT_EQ(6, kipc_recv(self->fd, buf, sizeof(buf), NULL, 0));
+	EXPECT_EQ(0, memcmp(buf, "secret", 6));
+	EXPECT_TRUE(kt_quiet(self->fd));
+}
+
 TEST_F(rights, p11_a_sender_is_asked_again_after_its_sleep)
 {
 	const struct kipc_attr attr = { .max_size = 16, .max_msgs = 1 };

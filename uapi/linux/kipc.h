@@ -433,8 +433,7 @@ struct kipc_op_next {
  * also waits until a receiver has taken the message. Needs KIPC_RIGHT_SEND, on
  * a device file w. After an error nothing was sent.
  *
- * Return: 0, or EACCES, EMSGSIZE (larger than max_size), EDEADLK (SYNC to an
- * endpoint that only the calling thread could receive from), EAGAIN, ETIMEDOUT,
+ * Return: 0, or EACCES, EMSGSIZE (larger than max_size), EAGAIN, ETIMEDOUT,
  * EINTR, EIDRM.
  */
 struct kipc_op_send {
@@ -520,7 +519,8 @@ struct kipc_op_recv {
  * the caller's user: EDQUOT beyond user_calls_max or user_reply_room_max.
  *
  * A reply that is larger than the room is not kept: EMSGSIZE with DELIVERED
- * and the size it had, or with TRUNCATE its beginning. Closing the file cancels
+ * and the size it had, or with TRUNCATE its beginning. Room beyond max_size, as
+ * it is when the call is made, does not count. Closing the file cancels
  * its outstanding calls.
  *
  * Return: bytes of the reply stored; ASYNC: 0; or the call's fate: the server's
@@ -528,9 +528,10 @@ struct kipc_op_recv {
  * with it); EIDRM, with DELIVERED if it had been taken; ETIMEDOUT likewise;
  * ECANCELED (another thread cancelled it); EMSGSIZE (request larger than
  * max_size: without DELIVERED); or EACCES, EOPNOTSUPP (ONEWAY endpoint),
- * EDEADLK (only the calling thread could answer), EBUSY (another thread waits
- * for @token), ENOENT (no such @token; KIPC_NEXT: this file has no call),
- * EDQUOT, EAGAIN, EINTR (@token is set if the call goes on).
+ * EDEADLK (no handle but the calling thread's own could answer now), EBUSY
+ * (another thread waits for @token), ENOENT (no such @token; KIPC_NEXT: this
+ * file has no ASYNC call), EDQUOT, EAGAIN, EINTR (@token is set if the call goes
+ * on).
  */
 struct kipc_op_rpc {
 	__u32 flags;
