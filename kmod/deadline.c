@@ -46,10 +46,21 @@ void kipc_deadline_init(struct kipc_deadline *deadline, u64 at, bool realtime, b
 		deadline->at = kipc_time_from_user(at);
 }
 
+static bool kipc_deadline_passed(const struct kipc_deadline *deadline)
+{
+	ktime_t now;
+
+	if (!deadline->finite)
+		return false;
+	now = deadline->clock == CLOCK_REALTIME ? ktime_get_real() : ktime_get();
+	return ktime_compare(now, deadline->at) >= 0;
+}
+
 int kipc_deadline_sleep(struct kipc_deadline *deadline)
 {
+	/* Or a steady stream of signals would restart for ever what has timed out */
 	if (signal_pending(current))
-		return -EINTR;
+		return kipc_deadline_passed(deadline) ? -ETIMEDOUT : -EINTR;
 	if (!deadline->finite) {
 		schedule();
 		return 0;

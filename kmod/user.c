@@ -186,17 +186,26 @@ static bool kipc_charge_over(const struct kipc_user *user, u64 sum, u64 limit)
 	return sum > limit && !uid_eq(user->uid, GLOBAL_ROOT_UID);
 }
 
+/* Look and add in one step: what is refused is never seen by others */
+static bool kipc_user_charge(struct kipc_user *user, enum kipc_charge what, u64 amount, u64 limit)
+{
+	s64 charged = atomic64_read(&user->charged[what]);
+
+	do {
+		if (kipc_charge_over(user, charged + amount, limit) && !capable(CAP_SYS_RESOURCE))
+			return false;
+	} while (!atomic64_try_cmpxchg(&user->charged[what], &charged, charged + amount));
+	return true;
+}
+
 int kipc_account_charge(struct kipc_account *account, enum kipc_charge what, u64 amount)
 {
 	u64 limit = kipc_charge_limit(what);
 	unsigned int i;
 
 	for (i = 0; i < account->nr; i++) {
-		struct kipc_user *user = account->users[i];
-		u64 sum = atomic64_add_return(amount, &user->charged[what]);
-
-		if (kipc_charge_over(user, sum, limit) && !capable(CAP_SYS_RESOURCE)) {
-			kipc_uncharge_first(account, i + 1, what, amount);
+		if (!kipc_user_charge(account->users[i], what, amount, limit)) {
+			kipc_uncharge_first(account, i, what, amount);
 			return -EDQUOT;
 		}
 	}

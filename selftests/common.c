@@ -101,13 +101,6 @@ long kt_next(int fd, uint32_t *id)
 	return ret;
 }
 
-long kt_token(int fd, unsigned long cmd, uint64_t token)
-{
-	struct kipc_op_token op = { .token = token };
-
-	return kt_ioctl(fd, cmd, &op);
-}
-
 long kt_cancel(int fd, uint64_t token, uint32_t *result_flags)
 {
 	struct kipc_op_token op = { .token = token };
@@ -116,13 +109,6 @@ long kt_cancel(int fd, uint64_t token, uint32_t *result_flags)
 	if (ret >= 0 && result_flags)
 		*result_flags = op.result_flags;
 	return ret;
-}
-
-long kt_shutdown(int fd)
-{
-	struct kipc_op_shutdown op = { 0 };
-
-	return kt_ioctl(fd, KIPC_IOC_SHUTDOWN, &op);
 }
 
 struct kipc_op_send kt_send_op(const void *buf, size_t len)
@@ -264,14 +250,6 @@ long kt_chmod(int fd, uint32_t id, uint32_t mode)
 	struct kipc_op_stat op = { .endpoint = id, .what = KIPC_SET_MODE, .info.mode = mode };
 
 	return kt_op_set(fd, &op);
-}
-
-bool kt_waiters(int fd, unsigned int waiters)
-{
-	if (kt_until(kt_stat(fd).waiters == waiters))
-		return true;
-	kt_complain("%u waiters instead of %u", kt_stat(fd).waiters, waiters);
-	return false;
 }
 
 bool kt_quiet(int fd)
@@ -547,11 +525,6 @@ static bool kt_task_asleep_now(pid_t pid, pid_t tid)
 {
 	return kt_task_state(pid, tid) == 'S' && kt_task_in_ioctl(pid, tid) &&
 	       kt_task_state(pid, tid) == 'S';
-}
-
-bool kt_task_asleep(pid_t pid, pid_t tid)
-{
-	return kt_until(kt_task_asleep_now(pid, tid));
 }
 
 bool kt_asleep(struct kt_job *job)

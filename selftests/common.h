@@ -148,9 +148,7 @@ static inline long kt_op_reply_recv(int fd, struct kipc_op_reply_recv *op)
 
 long kt_remove(int fd, uint32_t id);
 long kt_next(int fd, uint32_t *id);
-long kt_token(int fd, unsigned long cmd, uint64_t token);	/* CANCEL WANTED ADOPT */
 long kt_cancel(int fd, uint64_t token, uint32_t *result_flags);
-long kt_shutdown(int fd);
 
 /* Zeroed op structs with the usual members set and no deadline */
 struct kipc_op_send kt_send_op(const void *buf, size_t len);
@@ -177,8 +175,6 @@ long kt_stat_id(int dev, uint32_t id, struct kipc_endpoint *info);
 uint32_t kt_id(int fd);
 long kt_chmod(int fd, uint32_t id, uint32_t mode);
 
-/* Waits until so many tasks wait at the endpoint; false if never */
-bool kt_waiters(int fd, unsigned int waiters);
 /* msgs, bytes, calls and waiters all zero? says which not */
 bool kt_quiet(int fd);
 
@@ -235,8 +231,6 @@ long kt_join(struct kt_job *job);
 long kt_run(const struct kt_how *how, long (*fn)(void *arg), void *arg);
 /* True when the job's task sleeps inside a kipc ioctl (not in a page fault) */
 bool kt_asleep(struct kt_job *job);
-/* The same for a raw task id of process pid */
-bool kt_task_asleep(pid_t pid, pid_t tid);
 bool kt_signal(struct kt_job *job, int sig);	/* to its task */
 long kt_kill(struct kt_job *job);		/* kill -9 and wait; kt_join()'s result */
 

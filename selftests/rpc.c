@@ -652,7 +652,8 @@ TEST_F(rpc, only_the_caller_itself_could_answer)
 					&(struct kipc_msg){ 0 }, &result, -1));
 	EXPECT_EQ(0, result.flags);
 	EXPECT_EQ(0, result.token);
-	EXPECT_EQ(-EDEADLK, kipc_sendmsg(self->cli, &(struct kipc_msg){ .flags = KIPC_SYNC }, -1));
+	/* a one-way message may be received through a device file: nothing is certain */
+	EXPECT_EQ(-ETIMEDOUT, kipc_sendmsg(self->cli, &(struct kipc_msg){ .flags = KIPC_SYNC }, 1));
 	EXPECT_TRUE(kt_quiet(self->srv));
 	/* what does not wait for oneself is no deadlock */
 	EXPECT_EQ(0, kipc_send(self->cli, "m", 1, -1));

@@ -310,8 +310,12 @@ TEST_F(signal, p05_a_restart_does_not_extend_the_deadline)
 	self->client->timeout = 300;
 	job_start(self->client, job_rpc);
 	while (!self->client->done) {
+		int before = self->client->handled;
+
+		/* one each time that it sleeps again */
+		await(self->client->done || job_sleeps_in(self->client, SYS_ioctl));
 		kt_signal(self->client->kt, SIGUSR1);
-		kt_nap();
+		await(self->client->done || self->client->handled != before);
 	}
 	ASSERT_EQ(0, job_join(self->client));
 	EXPECT_EQ(-ETIMEDOUT, self->client->ret);

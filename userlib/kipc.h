@@ -372,9 +372,8 @@ ssize_t kipc_reply_recv(int fd, const void *reply, size_t size, void *buf, size_
  *	(wait until a receiver has taken it), NONBLOCK, REALTIME, NORESTART
  * @timeout_ms: how long to wait for room, and with KIPC_SYNC for a receiver
  *
- * Return: 0, or -EMSGSIZE (larger than max_size), -EACCES, -EDEADLK (KIPC_SYNC,
- * and only the calling thread could receive it), and the errors of waiting.
- * After an error nothing was sent.
+ * Return: 0, or -EMSGSIZE (larger than max_size), -EACCES, and the errors of
+ * waiting. After an error nothing was sent.
  *
  * Since: 0.1
  */
@@ -473,7 +472,7 @@ ssize_t kipc_reply_recvmsg(int fd, const struct kipc_msg *reply, const struct ki
  *
  * Return: 0, or -EAGAIN (no room in the queue now), -EDQUOT (the user's calls
  * or reply room), -EMSGSIZE (larger than max_size), -EACCES, -EOPNOTSUPP (a
- * one-way endpoint), -EDEADLK. After an error nothing was started.
+ * one-way endpoint). After an error nothing was started.
  *
  * Since: 0.1
  */
