@@ -374,7 +374,6 @@ static void __net_exit kipc_net_exit(struct net *net)
 	kipc_proc_exit(net);
 	mutex_lock(&ns->mutex);
 	ns->dead = true;
-	kipc_ns_announce_end(ns);
 	mutex_unlock(&ns->mutex);
 	while ((ep = kipc_ns_first(ns, index))) {
 		index = kipc_id_index(ep->id) + 1;
@@ -382,6 +381,9 @@ static void __net_exit kipc_net_exit(struct net *net)
 		kipc_ep_put(ep);
 		cond_resched();
 	}
+	mutex_lock(&ns->mutex);
+	kipc_ns_announce_end(ns);
+	mutex_unlock(&ns->mutex);
 	kipc_ns_put(ns);
 }
 

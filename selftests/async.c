@@ -244,6 +244,33 @@ TEST_F(async, p04_deadline_of_a_call_that_was_taken)
 	EXPECT_TRUE(kt_quiet(self->srv));
 }
 
+/* O_NONBLOCK is about the caller's sleep, not about the time of its calls. */
+TEST_F(async, p14_deadline_of_a_call_started_on_a_nonblocking_handle)
+{
+	int cli = open_same(self->srv, KIPC_RIGHT_SEND | KIPC_OPEN_NONBLOCK);
+	struct pollfd pfd = { .fd = cli, .events = POLLPRI };
+	struct kipc_result taken, result;
+	uint64_t begin = kt_now(), token;
+
+	ASSERT_LE(0, cli);
+	token = start(cli, 0, 3, 20000);
+	ASSERT_NE(0, token);
+	EXPECT_EQ(-EAGAIN, finish(cli, token, &result));
+	ASSERT_EQ(0, take(self->srv, &taken));
+	EXPECT_EQ(0, kipc_wanted(self->srv, taken.token));
+	ASSERT_EQ(0, kipc_reply(self->srv, taken.token, "reply", 5));
+	EXPECT_EQ(5, finish(cli, token, &result));
+
+	token = start(cli, KIPC_NONBLOCK, 4, 100);
+	ASSERT_NE(0, token);
+	ASSERT_EQ(1, poll(&pfd, 1, -1));
+	EXPECT_LE(begin + 100 * KT_MS, kt_now());
+	EXPECT_EQ(-ETIMEDOUT, finish(cli, token, &result));
+	EXPECT_EQ(4, result.cookie);
+	EXPECT_TRUE(kt_quiet(self->srv));
+	close(cli);
+}
+
 TEST_F(async, cancel_what_is_queued)
 {
 	struct kipc_result result;

@@ -245,6 +245,52 @@ TEST_F(client_death, p07_many_at_once)
 	EXPECT_TRUE(kt_quiet(self->srv));
 }
 
+/*
+ * A receive that had begun to copy a call whose caller then left, and that fails
+ * later, must not tell of that call.
+ */
+static void fail_after_an_aborted_claim(struct __test_metadata *_metadata,
+					FIXTURE_DATA(client_death) *self,
+					void (*run)(struct job *job), uint32_t flags)
+{
+	struct job *server = &self->jobs[0];
+	struct kipc_result zeros = { .flags = flags };
+	struct kipc_msg req = { .type = 7, .iovcnt = 1, .iov = &(struct iovec){ "call", 4 } };
+	uint64_t token = 0;
+
+	server->fd = self->srv;
+	server->head.type = 0;
+	server->stall = STALL_OUT;
+	job_start(server, run);
+	await_asleep(server);
+	ASSERT_EQ(0, kipc_rpc_start(self->cli, &req, 0, &token, -1));
+	await_stalled(server);
+	ASSERT_EQ(0, kipc_cancel(self->cli, token));
+	job_release(server);
+	await_asleep(server);
+	ASSERT_EQ(0, kipc_shutdown(self->srv));
+	ASSERT_EQ(0, job_join(server));
+	EXPECT_EQ(-ESHUTDOWN, server->ret);
+	EXPECT_EQ(0, memcmp(&zeros, &server->result, sizeof(zeros)));
+	EXPECT_TRUE(kt_quiet(self->srv));
+}
+
+TEST_F(client_death, p07_recv_that_fails_after_an_aborted_claim)
+{
+	fail_after_an_aborted_claim(_metadata, self, job_recv_raw, 0);
+}
+
+TEST_F(client_death, p07_reply_recv_that_fails_after_an_aborted_claim)
+{
+	struct kipc_result result;
+
+	ASSERT_NE(0, start(self->cli, 0, 1, -1));
+	ASSERT_EQ(0, take(self->srv, &result));
+	self->jobs[0].token = result.token;
+	fail_after_an_aborted_claim(_metadata, self, job_reply_recv_raw, KIPC_RESULT_REPLIED);
+	EXPECT_EQ(0, finish(self->cli, 0, &result));
+}
+
 /* Only so many are remembered; what is forgotten is ENOENT. */
 TEST_F(client_death, p07_deliveries_remembered_are_bounded)
 {

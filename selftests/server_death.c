@@ -8,6 +8,7 @@
 #include "call_common.h"
 
 #define REDELIVERIES	3
+#define WORKERS		40	/* more than one batch of the module's */
 #define HOLD		"KIPC_SELFTEST_HOLD"
 
 /* What a server becomes by exec: this program, doing nothing */
@@ -254,6 +255,34 @@ TEST_F(server_death, p06_the_adopter_dies_instead)
 	EXPECT_EQ(KIPC_RESULT_DELIVERED, self->jobs[0].result.flags);
 	EXPECT_EQ(-ENOENT, kipc_adopt(self->srv, first->result.token));
 	EXPECT_TRUE(kt_quiet(self->srv));
+}
+
+TEST_F(server_death, p06_many_workers_of_one_file_killed_together)
+{
+	struct job *workers = jobs_new(WORKERS);
+	struct kipc_result result;
+	uint64_t tokens[WORKERS];
+	int file = open_same(self->srv, KIPC_RIGHT_RECV);
+
+	for (unsigned int i = 0; i < WORKERS; i++) {
+		tokens[i] = start(self->cli, 0, i, -1);
+		ASSERT_NE(0, tokens[i]);
+		workers[i].fd = file;
+		job_start(&workers[i], job_take);
+	}
+	for (unsigned int i = 0; i < WORKERS; i++)
+		await(workers[i].done);
+	EXPECT_EQ(WORKERS, kt_stat(self->srv).calls);
+	for (unsigned int i = 0; i < WORKERS; i++)
+		kill(workers[i].kt->pid, SIGKILL);
+	for (unsigned int i = 0; i < WORKERS; i++)
+		ASSERT_EQ(KT_DIED - SIGKILL, job_join(&workers[i]));
+	for (unsigned int i = 0; i < WORKERS; i++) {
+		ASSERT_EQ(-ECONNRESET, finish(self->cli, tokens[i], &result));
+		ASSERT_EQ(KIPC_RESULT_DELIVERED, result.flags);
+	}
+	EXPECT_TRUE(kt_quiet(self->srv));
+	close(file);
 }
 
 /* ---- threads ---- */
@@ -514,6 +543,37 @@ TEST_F(server_death, p06_idempotent_back_in_the_queue_was_delivered)
 	ASSERT_EQ(0, kipc_remove(self->srv, 0));
 	EXPECT_EQ(-EIDRM, finish(self->cli, removed, &result));
 	EXPECT_EQ(KIPC_RESULT_DELIVERED, result.flags & KIPC_RESULT_DELIVERED);
+}
+
+/* What was delivered once cannot be withdrawn and made anew: it goes on. */
+TEST_F(server_death, p05_signal_while_an_idempotent_call_is_back_in_the_queue)
+{
+	struct job *client = &self->jobs[0], *server = &self->jobs[8];
+	struct kipc_result taken, result;
+	uint64_t token;
+
+	client->head.flags = KIPC_IDEMPOTENT;
+	client->catches = true;
+	job_start(client, job_rpc_raw);
+	server_start(server, self->srv, 1, BY_KILL);
+	await(server->done);
+	ASSERT_TRUE(server_end(server));
+	await_stat(self->srv, msgs, 1);
+	ASSERT_TRUE(job_signal(client));
+	ASSERT_EQ(0, job_join(client));
+	EXPECT_EQ(-EINTR, client->ret);
+	token = client->op.rpc.token;
+	EXPECT_NE(0, token);
+	EXPECT_EQ(token, client->result.token);
+	EXPECT_EQ(KIPC_RESULT_DELIVERED, client->result.flags & KIPC_RESULT_DELIVERED);
+	EXPECT_EQ(1, kt_stat(self->srv).msgs);
+
+	ASSERT_EQ(0, take(self->srv, &taken));
+	EXPECT_EQ(2, taken.deliveries);
+	EXPECT_EQ(0, kt_stat(self->srv).msgs);
+	ASSERT_EQ(0, kipc_reply(self->srv, taken.token, "reply", 5));
+	EXPECT_EQ(5, finish(self->cli, token, &result));
+	EXPECT_TRUE(kt_quiet(self->srv));
 }
 
 /* A queue that filled up meanwhile is no reason to lose it. */
