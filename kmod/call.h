@@ -14,7 +14,33 @@
  * endpoint, its file and an account, and is charged to that, until collected,
  * cancelled or closed.
  *
- * The transitions are those of docs/architecture.md; all under ep->lock.
+ * The one state machine, with the function that makes each transition, all under
+ * ep->lock. A message without reply ends at DELIVERED. docs/architecture.md has
+ * what each event means in each state.
+ *
+ *   from       event                                  to         by
+ *   NEW        posted, no room                        BLOCKED    kipc_post
+ *   NEW        posted                                 QUEUED     kipc_post
+ *   NEW        posted, a receiver waits               CLAIMED    kipc_offer
+ *   BLOCKED    room                                   QUEUED     kipc_admit
+ *   BLOCKED    a receiver takes it                    CLAIMED    kipc_claim
+ *   QUEUED     a receiver takes it                    CLAIMED    kipc_claim
+ *   CLAIMED    copied                                 DELIVERED  kipc_commit
+ *   CLAIMED    receiver failed                        BLOCKED or QUEUED, as before,
+ *                                                     or CLAIMED by another
+ *                                                                kipc_unclaim
+ *   CLAIMED    sender left: abort, then the receiver  CANCELLED  kipc_giveup,
+ *              commits or fails                                  kipc_claim_void
+ *   BLOCKED,   sender leaves, deadline, removal,      CANCELLED  kipc_giveup
+ *   QUEUED     permission lost (BLOCKED only)
+ *   DELIVERED  reply                                  REPLIED    kipc_reply_commit
+ *   DELIVERED  server gone                            BROKEN     kipc_call_break
+ *   DELIVERED  server gone, IDEMPOTENT, not too often QUEUED or  kipc_call_break
+ *                                                     CLAIMED
+ *   DELIVERED  caller leaves, deadline, removal       CANCELLED  kipc_giveup
+ *
+ * The outcome is in msg->error and @reply, set by kipc_done(). A CANCELLED
+ * delivery is remembered until its server asks (kipc_call_linger).
  */
 #ifndef _KIPC_CALL_H
 #define _KIPC_CALL_H

@@ -4,8 +4,9 @@
  *
  * The state of one open file of kipc: a device file (a namespace) or a handle
  * (an endpoint with rights that were checked when it was made). Held by the
- * struct file and by each call that outlives its system call; the struct file's end (kipc_file_release) cancels the
- * calls and breaks the deliveries, so what remains after it is only memory.
+ * struct file and by each call that outlives its system call. The struct file's
+ * end (kipc_file_release) cancels those calls and breaks what was taken through
+ * it, so that what remains is only memory.
  *
  * Calls that outlive their system call are in @calls under their caller token;
  * those started by ASYNC that finished are also in @finished. Both under @lock,

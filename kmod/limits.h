@@ -35,7 +35,7 @@ extern unsigned int kipc_waiters_max;
  * message, bytes of an endpoint's capacity
  */
 #define KIPC_MSG_CEILING	(256U << 20)
-#define KIPC_CAPACITY_CEILING	(1ULL << 40)
+#define KIPC_CAPACITY_CEILING	(1024ULL << 30)
 
 /* Most steps of work done in one hold of a lock */
 #define KIPC_BATCH		16U

@@ -174,7 +174,9 @@ TEST_F(rpc, p04_both_sides_are_told_all_about_the_message)
 	uint64_t before = kt_now(), taken, zero[4] = { 0 };
 
 	client->fd = self->cli;
-	client->head = (struct kipc_msg){ .type = ~0ULL, .cookie = 0xc00c1e, .prio = KIPC_PRIO_MAX };
+	client->head.type = ~0ULL;
+	client->head.cookie = 0xc00c1e;
+	client->head.prio = KIPC_PRIO_MAX;
 	client->size = 3;
 	memcpy(client->in, "abc", 3);
 	job_start(client, job_rpc);
@@ -719,8 +721,6 @@ TEST_F(rpc, another_handle_could_answer)
 	close(other);
 	EXPECT_EQ(-EDEADLK, call_self(self->cli));
 }
-
-
 
 TEST_F(rpc, an_adopted_call_outlives_the_process_that_took_it)
 {

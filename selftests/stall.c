@@ -44,12 +44,15 @@ FIXTURE_VARIANT_ADD(stall, rpc_in) { RPC_IN, job_rpc, STALL_IN, true };
 FIXTURE_VARIANT_ADD(stall, rpc_out) { RPC_OUT, job_rpc, STALL_OUT, true };
 FIXTURE_VARIANT_ADD(stall, rpc_result) { RPC_RESULT, job_rpc_raw, STALL_RESULT, true };
 FIXTURE_VARIANT_ADD(stall, reply_in) { REPLY_IN, job_reply, STALL_IN, false };
+
 FIXTURE_VARIANT_ADD(stall, reply_recv_in) {
 	REPLY_RECV_IN, job_reply_recv_raw, STALL_IN, false
 };
+
 FIXTURE_VARIANT_ADD(stall, reply_recv_out) {
 	REPLY_RECV_OUT, job_reply_recv_raw, STALL_OUT, false
 };
+
 FIXTURE_VARIANT_ADD(stall, finish_out) { FINISH_OUT, job_finish, STALL_OUT, true };
 
 FIXTURE_SETUP(stall)

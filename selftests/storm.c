@@ -231,8 +231,10 @@ static void send_one(struct desk *desk, uint64_t number)
 	desk->me->sending = number;
 	__atomic_store_n(&record->state, UNDER_WAY, __ATOMIC_RELEASE);
 
-	send.type = rpc.type = chance(desk, 5);
-	send.prio = rpc.prio = chance(desk, 3);
+	send.type = chance(desk, 5);
+	send.prio = chance(desk, 3);
+	rpc.type = send.type;
+	rpc.prio = send.prio;
 	rpc.cookie = number;
 	if (record->kind <= SEND_SYNC) {
 		send.flags = record->kind == SEND_SYNC ? KIPC_SYNC : 0;
@@ -240,7 +242,7 @@ static void send_one(struct desk *desk, uint64_t number)
 	} else {
 		ret = make_call(desk, desk->fd[slot], record, &rpc, &result);
 		if (ret == sizeof(answer) && answer != ~number)
-			wrong(desk->storm, "answer to another question", (long)number, (long)~answer);
+			wrong(desk->storm, "another's answer", (long)number, (long)~answer);
 		if (ret != -EAGAIN && ret != -EDQUOT && result.cookie != number)
 			wrong(desk->storm, "cookie", (long)result.cookie, (long)ret);
 	}
@@ -269,6 +271,7 @@ static uint64_t check_in(struct desk *desk, int64_t size, const struct kipc_resu
 {
 	volatile uint64_t *buf = desk->me->buf;
 	uint64_t number = buf[0];
+	bool redelivered, call;
 
 	if (number >= OPERATIONS || size != (int64_t)result->size || size % 8) {
 		wrong(desk->storm, "no such message", (long)number, (long)size);
@@ -277,9 +280,11 @@ static uint64_t check_in(struct desk *desk, int64_t size, const struct kipc_resu
 	for (unsigned int i = 1; i < size / 8; i++)
 		if (buf[i] != filler(number, i))
 			wrong(desk->storm, "contents", (long)number, i);
-	if (!!(result->flags & KIPC_RESULT_REDELIVERED) != (result->deliveries > 1))
+	redelivered = result->deliveries > 1;
+	if (!!(result->flags & KIPC_RESULT_REDELIVERED) != redelivered)
 		wrong(desk->storm, "redelivered", (long)number, result->deliveries);
-	if (!!result->token != (desk->storm->record[number].kind > SEND_SYNC))
+	call = desk->storm->record[number].kind > SEND_SYNC;
+	if (!!result->token != call)
 		wrong(desk->storm, "token", (long)number, (long)result->flags);
 	count(desk->storm->record[number].taken);
 	return number;
@@ -594,7 +599,7 @@ TEST_F_TIMEOUT(storm, p04_every_message_and_call_is_accounted_for, 110)
 
 		kinds[r->kind] += r->state == TOLD;
 		ASSERT_EQ(NULL, fault) {
-			TH_LOG("message %u: %s (kind %u ret %ld flags %x taken %u replied %u lost %u)",
+			TH_LOG("%u: %s: kind %u ret %ld flags %x taken %u replied %u lost %u",
 			       i, fault, r->kind, (long)r->ret, r->flags, r->taken, r->replied,
 			       r->lost);
 		}

@@ -615,11 +615,12 @@ struct kipc_op_reply_recv {
  * @reserved: 0
  *
  * CANCEL gives up a call; it is then never collected, and its server learns by
- * ECANCELED. WANTED tells whether anybody still waits for a delivery (0) or not
- * (ECANCELED; the token remains good for REPLY). ADOPT makes the calling process
- * and this file responsible for a delivery. A delivery breaks when the process
- * responsible for it exits or closes its last descriptor of that file. WANTED and ADOPT need a handle
- * with KIPC_RIGHT_RECV.
+ * ECANCELED. A thread that waits for it gets ECANCELED. WANTED tells whether
+ * anybody still waits for a delivery (0) or not (ECANCELED; the token remains good
+ * for REPLY). ADOPT makes the calling process and this file responsible for a
+ * delivery. A delivery breaks when the process responsible for it exits or closes
+ * its last descriptor of that file. WANTED and ADOPT need a handle with
+ * KIPC_RIGHT_RECV.
  *
  * Return: 0, or ENOENT, ECANCELED.
  */
