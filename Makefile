@@ -37,6 +37,15 @@ vm: all
 check: setup
 	@scripts/check $(T)
 
+## check-debug: run the tests on kernels that look for bugs themselves (T=name; built first)
+check-debug: setup
+	@scripts/check-debug $(T)
+
+## coverage: which lines of the module the tests reach, with an HTML report
+coverage: setup
+	@status=0; scripts/check-debug --no-races || status=1; scripts/coverage || status=1; \
+		exit "$$status"
+
 ## check-static: only the checks that need no VM
 check-static: setup
 	@scripts/check --static
@@ -65,5 +74,5 @@ clean:
 help:
 	@sed -n 's/^## //p' Makefile | awk '{ name = $$1; sub(/^[^ ]* /, ""); printf "  %-15s %s\n", name, $$0 }'
 
-.PHONY: all module lib selftests demo-build demo vm check check-static \
-	check-harness install setup clean help
+.PHONY: all module lib selftests demo-build demo vm check check-static check-debug \
+	coverage check-harness install setup clean help

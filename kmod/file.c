@@ -94,7 +94,8 @@ static int kipc_handle_flush(struct file *filp, fl_owner_t files)
 	struct kipc_file *file = filp->private_data;
 
 	atomic_inc(&file->closes);
-	if (!READ_ONCE(file->nr_taken))
+	/* Without a table of files it was no process that closed it */
+	if (!files || !READ_ONCE(file->nr_taken))
 		return 0;
 	if (current->flags & PF_EXITING ||
 	    !iterate_fd(current->files, 0, kipc_same_file, filp))

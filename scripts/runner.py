@@ -1,12 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs kselftest programs in a test VM and counts how everything ended."""
+"""Runs checks, and kselftest programs in a test VM, and counts how everything ended."""
 
 import pathlib
 import subprocess
+import sys
 
 import ktap
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
+
+
+# What must be built before tests can run
+FOR_SELFTESTS = [
+    ("library", ["make", "-C", "userlib", "all", "lib32"]),
+    ("selftests build", ["scripts/build-selftests"]),
+]
 
 
 class Tally:
@@ -28,13 +36,52 @@ class Tally:
         return ", ".join(f"{count} {outcome}" for outcome, count in self.counts.items())
 
 
+    def finish(self, directory):
+        """Names what was not good, prints the counts last and leaves them in the file
+        summary; returns the exit status."""
+        for what in self.bad:
+            print(what)
+        (directory / "summary").write_text(f"{self}\n")
+        print(self, flush=True)
+        return 0 if self.good() else 1
+
+
+def run_check(tally, directory, check, environment=None):
+    """Runs a check, a name and a command, and adds it to the tally as one test."""
+    name, command = check
+    log = directory / (name.replace(" ", "-").replace(",", "").replace("'", "") + ".log")
+    try:
+        good = subprocess.run(["scripts/quietly", name, log.relative_to(TOP), *command],
+                              check=False, env=environment).returncode == 0
+    finally:
+        sys.stdout.flush()
+    tally.add(ktap.PASSED if good else ktap.FAILED, name)
+    return good
+
+
+def show_all(line):
+    print(line, flush=True)
+
+
+def show_results(line):
+    """Of many programs only how each one ended, and which of its cases did not pass."""
+    if line.startswith(("ok", "not ok")) or line.startswith("# not ok") or "# SKIP" in line:
+        print(line, flush=True)
+
+
+def needs_fault_injection(program):
+    """Whether a program makes the kernel fail, as only the kernel of the debug tier can."""
+    return program.startswith("fail_")
+
+
 def programs_in(directory):
     """The programs of an installed kselftest directory."""
     listed = (directory / "kselftest-list.txt").read_text().split()
     return [name.removeprefix("kipc:") for name in listed]
 
 
-def run_selftests(tally, directory, programs, show=None, name="check", options=()):
+def run_selftests(tally, directory, programs, show=None, name="check", options=(),
+                  environment=None):
     """Runs programs of an installed kselftest directory and adds each case to the tally,
     and each judgement on the VM. Lines of output go to show as they come."""
     command = "cd /selftests && ./run_kselftest.sh " + " ".join(
@@ -42,11 +89,13 @@ def run_selftests(tally, directory, programs, show=None, name="check", options=(
     call = [TOP / "scripts/vm-run", "--name", name, "--copy", f"{directory}:/selftests",
             "--copy", "/usr/bin/timeout:/usr/bin/timeout", *options, command]
     if show:
-        with subprocess.Popen(call, stdout=subprocess.PIPE, text=True, errors="replace") as vm:
+        with subprocess.Popen(call, stdout=subprocess.PIPE, text=True, errors="replace",
+                              env=environment) as vm:
             for line in vm.stdout:
                 show(line.rstrip())
     else:
-        subprocess.run(call, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(call, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                       env=environment)
 
     run = TOP / "build/vm" / name
     report = run / "report"
