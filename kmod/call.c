@@ -1071,6 +1071,7 @@ long kipc_adopt(struct kipc_file *file, u64 token)
 	struct kipc_ep *ep = file->ep;
 	struct kipc_after after;
 	struct kipc_call *call;
+	bool known_open;
 	long err = 0;
 
 	kipc_lock(ep, &after);
@@ -1083,7 +1084,10 @@ long kipc_adopt(struct kipc_file *file, u64 token)
 		kipc_call_untake(call);
 		kipc_call_take(call, file);
 	}
+	known_open = kipc_file_known_open(file);
 	kipc_unlock(ep, &after);
+	if (!err && !known_open)
+		kipc_file_check_open(file);
 	return err;
 }
 

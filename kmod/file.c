@@ -92,10 +92,14 @@ static int kipc_same_file(const void *wanted, struct file *filp, unsigned int fd
 static int kipc_handle_flush(struct file *filp, fl_owner_t files)
 {
 	struct kipc_file *file = filp->private_data;
+	u32 taken;
 
-	atomic_inc(&file->closes);
+	spin_lock(&file->ep->lock);
+	file->closes++;
+	taken = file->nr_taken;
+	spin_unlock(&file->ep->lock);
 	/* Without a table of files it was no process that closed it */
-	if (!files || !READ_ONCE(file->nr_taken))
+	if (!files || !taken)
 		return 0;
 	if (current->flags & PF_EXITING ||
 	    !iterate_fd(current->files, 0, kipc_same_file, filp))
@@ -103,11 +107,22 @@ static int kipc_handle_flush(struct file *filp, fl_owner_t files)
 	return 0;
 }
 
-void kipc_file_check_open(struct kipc_file *file, int closes)
+void kipc_file_check_open(struct kipc_file *file)
 {
-	if (unlikely(atomic_read(&file->closes) != closes) &&
-	    !iterate_fd(current->files, 0, kipc_same_file, file->filp))
+	struct kipc_ep *ep = file->ep;
+	u64 closes;
+
+	spin_lock(&ep->lock);
+	closes = file->closes;
+	spin_unlock(&ep->lock);
+	if (!iterate_fd(current->files, 0, kipc_same_file, file->filp)) {
 		kipc_calls_let_go(file, current->files);
+		return;
+	}
+	spin_lock(&ep->lock);
+	file->open_files = current->files;
+	file->open_closes = closes;
+	spin_unlock(&ep->lock);
 }
 
 static __poll_t kipc_poll_calls(struct kipc_file *file, struct file *filp, poll_table *wait)

@@ -22,6 +22,7 @@
 #include <linux/list.h>
 #include <linux/rbtree.h>
 #include <linux/refcount.h>
+#include <linux/sched.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 
@@ -45,8 +46,10 @@ struct kipc_share;
  * @shutdown: receives give ESHUTDOWN (ep->lock)
  * @ep_link: in ep->files (ep->lock)
  * @nr_taken: calls delivered through it (ep->lock)
- * @closes: descriptors closed: a receive that runs meanwhile must look, see
- *	kipc_file_check_open()
+ * @closes: descriptors of it that were closed (ep->lock)
+ * @open_closes: @closes when the process with table @open_files was last seen to
+ *	have a descriptor: it has one while they are equal (ep->lock)
+ * @open_files: see above, for comparing only (ep->lock)
  * @receivers: receives waiting on it (ep->lock)
  * @lock: protects the rest
  * @calls: calls by caller token
@@ -69,7 +72,9 @@ struct kipc_file {
 	bool shutdown;
 	struct list_head ep_link;
 	u32 nr_taken;
-	atomic_t closes;
+	u64 closes;
+	u64 open_closes;
+	const void *open_files;
 	struct list_head receivers;
 
 	spinlock_t lock;		/* protects what follows; inside ep->lock */
@@ -100,11 +105,18 @@ static inline struct kipc_file *kipc_file_get(struct kipc_file *file)
 bool kipc_file_deadlock(struct kipc_file *file, struct kipc_ep *ep);
 
 /*
- * The calling process has just taken a call through @file: if it has closed its
- * last descriptor meanwhile, that breaks as in a close. @closes: file->closes
- * before the receive.
+ * A process that takes a call must have a descriptor of the file it takes it
+ * through, so that its exit closes one and breaks the call. It may have closed
+ * the last one since its system call began. Under ep->lock, with the call in the
+ * deliveries: is it known to have one? A close from now on finds the call.
  */
-void kipc_file_check_open(struct kipc_file *file, int closes);
+static inline bool kipc_file_known_open(const struct kipc_file *file)
+{
+	return file->open_files == current->files && file->open_closes == file->closes;
+}
+
+/* If it was not known, after the lock: look, and break what it took if it has none */
+void kipc_file_check_open(struct kipc_file *file);
 
 long kipc_file_shutdown(struct kipc_file *file);
 

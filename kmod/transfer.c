@@ -238,9 +238,10 @@ static struct kipc_msg *kipc_recv_claim(struct kipc_recv *recv, struct kipc_file
  * it back into its place.
  */
 static int kipc_recv_commit(struct kipc_recv *recv, struct kipc_file *file, struct kipc_ep *ep,
-			    struct kipc_msg *msg, int err)
+			    struct kipc_msg *msg, int err, bool *known_open)
 {
 	struct kipc_after after;
+	bool call = msg->call;
 	int done = 0;
 
 	kipc_lock(ep, &after);
@@ -252,14 +253,15 @@ static int kipc_recv_commit(struct kipc_recv *recv, struct kipc_file *file, stru
 		kipc_unclaim(ep, msg, &after);
 	else if (kipc_commit(ep, msg, file, &after))
 		done = 1;
+	*known_open = !call || kipc_file_known_open(file);
 	kipc_unlock(ep, &after);
 	return err ?: done;
 }
 
 static long kipc_recv_take(struct kipc_recv *recv, struct kipc_file *file, struct kipc_ep *ep)
 {
-	int closes = atomic_read(&file->closes);
 	struct kipc_msg *msg;
+	bool known_open;
 	long copied;
 	int err;
 
@@ -271,12 +273,13 @@ static long kipc_recv_take(struct kipc_recv *recv, struct kipc_file *file, struc
 			copied = -EMSGSIZE;
 		else
 			copied = kipc_recv_copy(recv, msg);
-		err = kipc_recv_commit(recv, file, ep, msg, min(copied, 0L));
+		err = kipc_recv_commit(recv, file, ep, msg, min(copied, 0L), &known_open);
 		if (err < 0)
 			return err;
 		if (!err)
 			continue;
-		kipc_file_check_open(file, closes);
+		if (!known_open)
+			kipc_file_check_open(file);
 		return copied;
 	}
 }

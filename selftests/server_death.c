@@ -435,6 +435,109 @@ TEST_F(server_death, p06_the_taker_lets_go_of_what_another_adopted)
 	EXPECT_TRUE(kt_quiet(self->srv));
 }
 
+/*
+ * A thread of the taker closes its last descriptor of a file that a child holds
+ * too, while another thread is in the middle of taking over a call through it.
+ */
+struct taking {
+	int fd;
+	unsigned long cmd;
+	void *arg;
+	volatile long ret;
+	volatile int done;
+};
+
+static long taking_main(void *arg)
+{
+	struct taking *taking = arg;
+
+	taking->ret = kt_ioctl(taking->fd, taking->cmd, taking->arg);
+	taking->done = 1;
+	return 0;
+}
+
+TEST_F(server_death, p06_the_taker_lets_go_while_its_receive_waits)
+{
+	struct kipc_result result;
+	struct kipc_op_recv op = kt_recv_op(NULL, 0, &result);
+	struct taking taking = { .cmd = KIPC_IOC_RECV, .arg = &op };
+	struct job *holder = &self->jobs[4];
+	struct kt_job *taker;
+
+	taking.fd = open_same(self->srv, KIPC_RIGHT_RECV);
+	job_start(holder, job_hold);
+	op.flags = KIPC_TRUNCATE;
+	taker = kt_start(KT_THREAD, taking_main, &taking);
+	ASSERT_TRUE(kt_asleep(taker));
+	close(taking.fd);
+	job_start(&self->jobs[0], job_rpc);
+	await(taking.done);
+	EXPECT_EQ(0, taking.ret);
+	ASSERT_EQ(0, job_join(&self->jobs[0]));
+	EXPECT_EQ(-ECONNRESET, self->jobs[0].ret);
+	EXPECT_EQ(-ENOENT, kipc_reply(self->srv, result.token, NULL, 0));
+	EXPECT_TRUE(job_kill(holder));
+	EXPECT_TRUE(kt_quiet(self->srv));
+}
+
+TEST_F(server_death, p06_the_taker_lets_go_while_its_receive_begins)
+{
+	struct kipc_result result;
+	struct kipc_op_recv op = kt_recv_op(NULL, 0, &result);
+	struct taking taking = { .cmd = KIPC_IOC_RECV, .arg = &op };
+	struct kt_stall *stall = kt_stall_new(0);
+	struct job *holder = &self->jobs[4];
+
+	taking.fd = open_same(self->srv, KIPC_RIGHT_RECV);
+	job_start(holder, job_hold);
+	op.flags = KIPC_TRUNCATE;
+	/* One segment of no bytes, which it is long in reading */
+	op.payload.iovcnt = 1;
+	op.payload.base = kt_ptr(stall->page);
+	kt_start(KT_THREAD, taking_main, &taking);
+	ASSERT_TRUE(kt_stalled(stall));
+	close(taking.fd);
+	job_start(&self->jobs[0], job_rpc);
+	await_stat(self->srv, msgs, 1);
+	kt_release(stall);
+	await(taking.done);
+	EXPECT_EQ(0, taking.ret);
+	ASSERT_EQ(0, job_join(&self->jobs[0]));
+	EXPECT_EQ(-ECONNRESET, self->jobs[0].ret);
+	EXPECT_EQ(-ENOENT, kipc_reply(self->srv, result.token, NULL, 0));
+	EXPECT_TRUE(job_kill(holder));
+	EXPECT_TRUE(kt_quiet(self->srv));
+}
+
+TEST_F(server_death, p06_the_adopter_lets_go_while_it_adopts)
+{
+	struct taking taking = { .cmd = KIPC_IOC_ADOPT };
+	struct kt_stall *stall = kt_stall_new(0);
+	struct job *holder = &self->jobs[4];
+	struct kipc_op_token *op;
+	struct kipc_result result;
+
+	job_start(&self->jobs[0], job_rpc);
+	ASSERT_EQ(0, take(self->srv, &result));
+	taking.fd = open_same(self->srv, KIPC_RIGHT_RECV);
+	job_start(holder, job_hold);
+	/* The token is there to read at once, the rest late */
+	op = (struct kipc_op_token *)(stall->page - sizeof(op->token));
+	op->token = result.token;
+	taking.arg = op;
+	kt_start(KT_THREAD, taking_main, &taking);
+	ASSERT_TRUE(kt_stalled(stall));
+	close(taking.fd);
+	kt_release(stall);
+	await(taking.done);
+	EXPECT_EQ(0, taking.ret);
+	ASSERT_EQ(0, job_join(&self->jobs[0]));
+	EXPECT_EQ(-ECONNRESET, self->jobs[0].ret);
+	EXPECT_EQ(-ENOENT, kipc_reply(self->srv, result.token, NULL, 0));
+	EXPECT_TRUE(job_kill(holder));
+	EXPECT_TRUE(kt_quiet(self->srv));
+}
+
 /* ---- IDEMPOTENT ---- */
 
 TEST_F(server_death, p06_idempotent_is_delivered_again_in_its_place)
