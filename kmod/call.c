@@ -322,16 +322,20 @@ static struct kipc_call *kipc_call_grab_next(struct kipc_file *file)
 	return call;
 }
 
-/* Out of the table for good, with the charge and the timer. Who grabbed it retires it. */
-static void kipc_call_retire(struct kipc_call *call)
+/*
+ * Out of the table for good, with the charge and the timer. Who grabbed it retires
+ * it. True: CANCEL came by meanwhile, and was told that it had come in time.
+ */
+static bool kipc_call_retire(struct kipc_call *call)
 {
 	struct kipc_file *file = call->file;
-	bool last;
+	bool last, cancelled;
 
 	spin_lock(&file->lock);
 	rb_erase(&call->file_node, &file->calls);
 	list_del_init(&call->finished);
 	call->listed = false;
+	cancelled = call->cancelled;
 	file->nr_calls--;
 	file->nr_async -= call->async;
 	last = !file->nr_async;
@@ -344,6 +348,7 @@ static void kipc_call_retire(struct kipc_call *call)
 	kipc_account_uncharge(call->account, KIPC_CHARGE_CALLS, 1);
 	kipc_account_uncharge(call->account, KIPC_CHARGE_REPLY_ROOM, call->room);
 	kipc_msg_put(&call->msg);	/* the table's reference */
+	return cancelled;
 }
 
 /* Back into the table, not collected after all; unless CANCEL came by meanwhile */
@@ -559,32 +564,22 @@ static int kipc_rpc_quota(struct kipc_file *file)
 	return err;
 }
 
-/* The call goes on without us: store its token, so that the wait can be resumed */
-static int kipc_rpc_store_token(struct kipc_rpc *rpc, struct kipc_call *call)
-{
-	u64 token = call->caller_token;
-
-	if (put_user(token, &rpc->uop->token))
-		return -EFAULT;
-	kipc_rpc_describe(rpc, call, token);
-	kipc_rpc_tell(rpc);
-	return 0;
-}
-
 /*
  * A synchronous call of ours has to outlive this system call. With the caller's
- * reference it moves to the file's table; nobody else sees it before its token
- * is stored. If that fails nobody ever could: it is cancelled.
+ * reference it moved to the file's table; by its token, which is stored here, the
+ * wait is resumed. If that fails nobody ever could: it is cancelled.
  */
 static long kipc_rpc_outlived(struct kipc_rpc *rpc, struct kipc_call *call, long err)
 {
-	if (kipc_rpc_store_token(rpc, call)) {
+	if (put_user(call->caller_token, &rpc->uop->token)) {
 		kipc_call_abandon(call, -ECANCELED);
 		refcount_inc(&call->msg.ref);
 		kipc_call_retire(call);
 		kipc_msg_put(&call->msg);
 		return -EFAULT;
 	}
+	kipc_rpc_describe(rpc, call, call->caller_token);
+	kipc_rpc_tell(rpc);
 	refcount_inc(&call->msg.ref);
 	kipc_call_ungrab(call);
 	return err;
@@ -748,7 +743,8 @@ static long kipc_rpc_start(struct kipc_rpc *rpc, struct kipc_file *file, struct 
 	if (err)
 		goto uncharge_room;
 
-	if (kipc_rpc_store_token(rpc, call)) {
+	kipc_rpc_describe(rpc, call, call->caller_token);
+	if (kipc_rpc_tell(rpc) || put_user(call->caller_token, &rpc->uop->token)) {
 		kipc_call_abandon(call, -ECANCELED);
 		kipc_call_retire(call);
 		kipc_msg_put(&call->msg);
@@ -908,7 +904,11 @@ static long kipc_rpc_collect(struct kipc_rpc *rpc, struct kipc_file *file)
 		kipc_call_ungrab(call);
 		return err;
 	}
-	kipc_call_retire(call);
+	if (kipc_call_retire(call)) {
+		fate = -ECANCELED;
+		kipc_rpc_describe(rpc, call, 0);
+		kipc_rpc_tell(rpc);
+	}
 	kipc_msg_put(&call->msg);
 	return fate;
 }

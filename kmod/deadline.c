@@ -80,6 +80,15 @@ int kipc_deadline_sleep(struct kipc_deadline *deadline)
 	return 0;
 }
 
+int kipc_deadline_check(const struct kipc_deadline *deadline)
+{
+	if (deadline->never_sleep)
+		return -EAGAIN;
+	if (kipc_deadline_passed(deadline))
+		return -ETIMEDOUT;
+	return signal_pending(current) ? kipc_deadline_interrupted(deadline) : 0;
+}
+
 void kipc_deadline_end(struct kipc_deadline *deadline)
 {
 	__set_current_state(TASK_RUNNING);

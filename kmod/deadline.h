@@ -45,6 +45,9 @@ void kipc_deadline_init(struct kipc_deadline *deadline, u64 at, bool realtime, b
  */
 int kipc_deadline_sleep(struct kipc_deadline *deadline);
 
+/* For who does not sleep: 0 to go on, -EAGAIN, -ETIMEDOUT, or what a signal makes of it */
+int kipc_deadline_check(const struct kipc_deadline *deadline);
+
 /* Back to running, timer stopped. Must follow the last sleep. */
 void kipc_deadline_end(struct kipc_deadline *deadline);
 

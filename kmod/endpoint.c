@@ -30,7 +30,7 @@ static unsigned int kipc_ep_granted(const struct kipc_ep *ep)
 
 	if (uid_eq(uid, ep->uid) || uid_eq(uid, ep->cuid))
 		granted = (ep->mode >> 6 & 7) | KIPC_MAY_CONTROL;
-	else if (in_group_p(ep->gid) || in_group_p(ep->cgid))
+	else if (in_egroup_p(ep->gid) || in_egroup_p(ep->cgid))
 		granted = ep->mode >> 3 & 7;
 	else
 		granted = ep->mode & 7;
@@ -600,7 +600,8 @@ static int kipc_open_file(struct kipc_ns *ns, struct kipc_op_open *op, struct ki
 		return err;
 	kipc_deadline_init(&deadline, op->deadline, op->flags & KIPC_OPEN_REALTIME,
 			   op->flags & KIPC_OPEN_NONBLOCK, op->flags & KIPC_OPEN_NORESTART);
-	mutex_lock(&ns->mutex);
+	if (mutex_lock_killable(&ns->mutex))
+		return -EINTR;
 	for (;;) {
 		err = kipc_open_once(ns, op, &address, file);
 		if (err != -ENOENT || !(op->flags & KIPC_OPEN_WAIT))
@@ -704,7 +705,10 @@ void kipc_ep_stat(struct kipc_ep *ep, struct kipc_endpoint *info)
 	spin_unlock(&ep->lock);
 }
 
-/* Those who wait and may not go on are told. Under ns->mutex. */
+/*
+ * Those who wait and may not go on are told. Not under ns->mutex: with a long queue
+ * it takes its time. Each step looks at the permissions as they are then.
+ */
 static void kipc_recheck(struct kipc_ep *ep)
 {
 	struct kipc_after after;
@@ -927,8 +931,6 @@ static void kipc_set_commit(struct kipc_ep *ep, struct kipc_change *change)
 	/* A new owner is bound by no share; a new capacity may have room */
 	after.room = true;
 	kipc_unlock(ep, &after);
-	if (change->what & ~(KIPC_SET_KEY | KIPC_SET_NAME))
-		kipc_recheck(ep);
 }
 
 int kipc_ep_set(struct kipc_ep *ep, const struct kipc_op_stat *op, bool check)
@@ -941,7 +943,9 @@ int kipc_ep_set(struct kipc_ep *ep, const struct kipc_op_stat *op, bool check)
 	err = kipc_set_parse(change, op);
 	if (err)
 		goto free;
-	mutex_lock(&ep->ns->mutex);
+	err = -EINTR;
+	if (mutex_lock_killable(&ep->ns->mutex))
+		goto free;
 	err = kipc_set_permission(ep, change, check);
 	if (!err) {
 		err = kipc_set_prepare(ep, change);
@@ -951,6 +955,8 @@ int kipc_ep_set(struct kipc_ep *ep, const struct kipc_op_stat *op, bool check)
 			kipc_set_commit(ep, change);
 	}
 	mutex_unlock(&ep->ns->mutex);
+	if (!err && change->what & ~(KIPC_SET_KEY | KIPC_SET_NAME))
+		kipc_recheck(ep);
 free:
 	kfree(change);
 	return err;

@@ -127,6 +127,8 @@ struct kipc_share {
  * @next_token: next delivery token
  * @full_from: place of the first blocked message that waits for room which
  *	anybody could use, U64_MAX if none: nobody behind it may be admitted
+ * @want_room: there was no room for somebody who asked, or after a send, and those in
+ *	@write_wait were not woken since
  * @queue: the messages
  * @waiting: waiting receivers, by class they take and selector
  * @waiting_list: the same receivers, in no order that matters
@@ -177,6 +179,7 @@ struct kipc_ep {
 	u64 waits;
 	u64 next_token;
 	u64 full_from;
+	bool want_room;
 	struct kipc_queue queue[KIPC_CLASSES];
 	struct kipc_index waiting[KIPC_CLASSES][KIPC_SELECT_WAITS];
 	struct list_head waiting_list;

@@ -101,8 +101,8 @@ static int kipc_handle_flush(struct file *filp, fl_owner_t files)
 	/* Without a table of files it was no process that closed it */
 	if (!files || !taken)
 		return 0;
-	if (current->flags & PF_EXITING ||
-	    !iterate_fd(current->files, 0, kipc_same_file, filp))
+	/* At exit and exec it is the last reference to a table that current left already */
+	if (files != current->files || !iterate_fd(current->files, 0, kipc_same_file, filp))
 		kipc_calls_let_go(file, files);
 	return 0;
 }
@@ -147,8 +147,11 @@ static __poll_t kipc_handle_poll(struct file *filp, poll_table *wait)
 	__poll_t mask = kipc_poll_calls(file, filp, wait);
 	struct kipc_ep *ep = file->ep;
 
-	poll_wait(filp, &ep->read_wait, wait);
-	poll_wait(filp, &ep->write_wait, wait);
+	/* Those whom an event does not concern would only make it take longer */
+	if (file->rights & KIPC_RIGHT_RECV)
+		poll_wait(filp, &ep->read_wait, wait);
+	if (file->rights & KIPC_RIGHT_SEND || !(file->rights & KIPC_RIGHT_RECV))
+		poll_wait(filp, &ep->write_wait, wait);
 	spin_lock(&ep->lock);
 	if (ep->dead) {
 		mask |= EPOLLHUP;

@@ -66,11 +66,6 @@ void kipc_index_erase(struct kipc_index *index, struct kipc_node *node)
 	rb_erase_augmented_cached(&node->rb, &index->root, &kipc_node_augment);
 }
 
-struct kipc_node *kipc_index_best(const struct kipc_index *index)
-{
-	return kipc_subtree_best(index->root.rb_root.rb_node);
-}
-
 struct kipc_node *kipc_index_seek(const struct kipc_index *index, u64 key, u64 place)
 {
 	struct rb_node *rb = index->root.rb_root.rb_node;

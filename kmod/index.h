@@ -49,9 +49,7 @@ static inline bool kipc_index_empty(const struct kipc_index *index)
 void kipc_index_insert(struct kipc_index *index, struct kipc_node *node);
 void kipc_index_erase(struct kipc_index *index, struct kipc_node *node);
 
-/* The node with the smallest place of all, or NULL */
-struct kipc_node *kipc_index_best(const struct kipc_index *index);
-/* ... with this key, of keys >= @key, of keys <= @key, of all other keys */
+/* The node with the smallest place, or NULL: of this key, >= @key, <= @key, all others */
 struct kipc_node *kipc_index_best_of(const struct kipc_index *index, u64 key);
 struct kipc_node *kipc_index_best_from(const struct kipc_index *index, u64 key);
 struct kipc_node *kipc_index_best_upto(const struct kipc_index *index, u64 key);

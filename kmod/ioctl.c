@@ -260,6 +260,13 @@ static int kipc_reply_recv_check(const struct kipc_op_reply_recv *op)
  * The reply half. Once it is made, that is stored in the caller's struct before
  * anything else can happen: a restart finds no token.
  */
+static int kipc_reply_tell(const struct kipc_op_reply_recv *op,
+			   struct kipc_op_reply_recv __user *uop)
+{
+	return put_user(op->token, &uop->token) ?: put_user(op->reply_error, &uop->reply_error) ?:
+	       put_user(op->replied, &uop->replied);
+}
+
 static int kipc_reply_half(struct kipc_file *file, struct kipc_op_reply_recv *op,
 			   struct kipc_op_reply_recv __user *uop)
 {
@@ -267,16 +274,17 @@ static int kipc_reply_half(struct kipc_file *file, struct kipc_op_reply_recv *op
 
 	if (!op->token)
 		return 0;
+	/* Who cannot be told that the token is used up keeps it */
+	err = kipc_reply_tell(op, uop);
+	if (err)
+		return err;
 	err = kipc_reply(file, op->token, op->status, op->type, &op->reply);
 	if (err && err != -ECANCELED)
 		return err;
 	op->token = 0;
 	op->reply_error = err;
 	op->replied = 1;
-	if (put_user(op->token, &uop->token) || put_user(op->reply_error, &uop->reply_error) ||
-	    put_user(op->replied, &uop->replied))
-		return -EFAULT;
-	return 0;
+	return kipc_reply_tell(op, uop);
 }
 
 static long kipc_op_reply_recv(struct kipc_file *file, union kipc_op *uni, void __user *uop,
@@ -292,12 +300,13 @@ static long kipc_op_reply_recv(struct kipc_file *file, union kipc_op *uni, void 
 	if (ret)
 		return ret;
 	ret = kipc_reply_half(file, op, uop);
-	if (!ret) {
-		if (op->replied)
-			recv.result.flags = KIPC_RESULT_REPLIED;
-		recv.result.reply_error = op->reply_error;
+	if (op->replied)
+		recv.result.flags = KIPC_RESULT_REPLIED;
+	recv.result.reply_error = op->reply_error;
+	if (ret)
+		ret = kipc_recv_failed(&recv, ret);
+	else
 		ret = kipc_recv_run(&recv, file, file->ep);
-	}
 	kipc_recv_end(&recv);
 	return ret;
 }

@@ -280,9 +280,11 @@ static bool kipc_admissible(const struct kipc_ep *ep, const struct kipc_share *s
 bool kipc_writable(struct kipc_ep *ep, struct kipc_share *share)
 {
 	lockdep_assert_held(&ep->lock);
-	if (ep->flags & KIPC_ENDPOINT_RENDEZVOUS && !ep->nr_waiting)
-		return false;
-	return kipc_admissible(ep, share, kipc_place(0, ep->arrivals), ep->max_size);
+	if ((!(ep->flags & KIPC_ENDPOINT_RENDEZVOUS) || ep->nr_waiting) &&
+	    kipc_admissible(ep, share, kipc_place(0, ep->arrivals), ep->max_size))
+		return true;
+	ep->want_room = true;
+	return false;
 }
 
 static void kipc_charge(struct kipc_ep *ep, struct kipc_msg *msg)
@@ -294,11 +296,19 @@ static void kipc_charge(struct kipc_ep *ep, struct kipc_msg *msg)
 	msg->charged = true;
 }
 
+/* Somebody may be able to send now who was not before */
+static void kipc_tell_writable(struct kipc_ep *ep, struct kipc_after *after)
+{
+	if (!ep->want_room || !kipc_polled(&ep->write_wait))
+		return;
+	ep->want_room = false;
+	after->writable |= EPOLLOUT | EPOLLWRNORM;
+}
+
 static void kipc_made_room(struct kipc_ep *ep, struct kipc_after *after)
 {
 	after->room = true;
-	if (kipc_polled(&ep->write_wait))
-		after->writable |= EPOLLOUT | EPOLLWRNORM;
+	kipc_tell_writable(ep, after);
 }
 
 static void kipc_uncharge(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after)
@@ -317,10 +327,6 @@ void kipc_settle(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *af
 {
 	lockdep_assert_held(&ep->lock);
 	kipc_uncharge(ep, msg, after);
-	if (msg->waiting) {
-		msg->waiting = false;
-		kipc_share_unwait(ep, msg->share);
-	}
 	kipc_share_put(ep, msg->share, after);
 	msg->share = NULL;
 }
@@ -335,7 +341,8 @@ static void kipc_block(struct kipc_ep *ep, struct kipc_msg *msg)
 		rb_erase_cached(&share->stalled, &ep->stalled);
 	rb_add_cached(&msg->blocked, &share->blocked, kipc_blocked_less);
 	rb_add_cached(&share->stalled, &ep->stalled, kipc_stalled_less);
-	if (!(ep->flags & KIPC_ENDPOINT_RENDEZVOUS) && !kipc_fits(ep, msg->size))
+	if (!(ep->flags & KIPC_ENDPOINT_RENDEZVOUS) && !kipc_fits(ep, msg->size) &&
+	    kipc_share_fits(ep, share, msg->size))
 		ep->full_from = min(ep->full_from, kipc_msg_place(msg));
 	trace_kipc_block(ep, msg);
 }
@@ -428,6 +435,7 @@ int kipc_post(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_share *share
 	fits = kipc_admissible(ep, share, place, msg->size);
 	if (ep->flags & KIPC_ENDPOINT_RENDEZVOUS)
 		fits = fits && kipc_match(ep, msg);
+	ep->want_room |= !fits;	/* told, or made to wait */
 	wait = !nowait && (!fits || msg->call || msg->sync);
 	err = !fits && nowait ? -EAGAIN : 0;
 	if (!err && wait)
@@ -452,6 +460,9 @@ int kipc_post(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_share *share
 	if (msg->call)
 		trace_kipc_call(ep, msg);
 	kipc_offer(ep, msg, after);
+	/* Who polls shall hear of new room if this has taken the last */
+	if (kipc_polled(&ep->write_wait))
+		kipc_writable(ep, share);
 	return 0;
 }
 
@@ -504,6 +515,10 @@ bool kipc_admit(struct kipc_ep *ep, u64 *place, struct kipc_after *after)
 			return false;
 		msg = blocked_msg(rb_first_cached(&share->blocked));
 		*place = kipc_msg_place(msg);
+		if (!kipc_share_fits(ep, share, msg->size)) {
+			++*place;
+			continue;
+		}
 		if (!kipc_fits(ep, msg->size)) {
 			ep->full_from = *place;
 			return false;
@@ -513,8 +528,6 @@ bool kipc_admit(struct kipc_ep *ep, u64 *place, struct kipc_after *after)
 			kipc_giveup(ep, msg, -EACCES, after);
 			continue;
 		}
-		if (!kipc_share_fits(ep, share, msg->size))
-			continue;
 		kipc_unblock(ep, msg);
 		kipc_charge(ep, msg);
 		msg->state = KIPC_MSG_QUEUED;
@@ -687,8 +700,8 @@ int kipc_receiver_wait(struct kipc_ep *ep, struct kipc_receiver *receiver, struc
 	else
 		INIT_LIST_HEAD(&receiver->file_link);
 	ep->nr_waiting++;
-	if (ep->flags & KIPC_ENDPOINT_RENDEZVOUS && kipc_polled(&ep->write_wait))
-		after->writable |= EPOLLOUT | EPOLLWRNORM;
+	if (ep->flags & KIPC_ENDPOINT_RENDEZVOUS)
+		kipc_tell_writable(ep, after);
 	return 0;
 }
 
@@ -715,14 +728,16 @@ void kipc_receiver_fail(struct kipc_ep *ep, struct kipc_receiver *receiver, int 
 }
 
 /*
- * Those that may stay move to the end of the list, whose order does not matter;
- * SETs are serialised, so nobody else moves them.
+ * Those that may stay move to the end of the list, whose order does not matter.
+ * Several SETs may do this at once: each takes as many from the front as waited
+ * when it began, and all of them look at the same permissions.
  */
 bool kipc_recheck_receivers(struct kipc_ep *ep, u32 *left, struct kipc_after *after)
 {
 	unsigned int i;
 
 	lockdep_assert_held(&ep->lock);
+	after->peekers = true;
 	for (i = 0; i < KIPC_BATCH && *left; i++, --*left) {
 		struct kipc_receiver *receiver;
 		int err;
@@ -739,7 +754,6 @@ bool kipc_recheck_receivers(struct kipc_ep *ep, u32 *left, struct kipc_after *af
 		else
 			list_move_tail(&receiver->ep_link, &ep->waiting_list);
 	}
-	after->peekers = true;
 	return *left;
 }
 

@@ -135,7 +135,7 @@ void kipc_receiver_fail(struct kipc_ep *ep, struct kipc_receiver *receiver, int 
 void kipc_giveup(struct kipc_ep *ep, struct kipc_msg *msg, int error, struct kipc_after *after);
 /* Set the outcome and wake who waits for it */
 void kipc_done(struct kipc_ep *ep, struct kipc_msg *msg, int error, struct kipc_after *after);
-/* Neither charged nor waiting any more */
+/* A message that is done is not charged any more */
 void kipc_settle(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after);
 
 /* End everything that waits at a dead endpoint, a batch; true: there may be more */

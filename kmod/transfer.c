@@ -189,6 +189,8 @@ static struct kipc_msg *kipc_take(struct kipc_recv *recv, struct kipc_ep *ep, in
 		kipc_unlock(ep, &after);
 	}
 	*err = receiver->msg ? 0 : receiver->error ?: woken;
+	if (*err == -EMSGSIZE)
+		recv->result.size = READ_ONCE(ep->max_size);
 	return receiver->msg;
 }
 
@@ -247,6 +249,8 @@ static int kipc_recv_commit(struct kipc_recv *recv, struct kipc_file *file, stru
 	kipc_lock(ep, &after);
 	if (!err && fatal_signal_pending(current))
 		err = -EINTR;
+	if (!err && file->shutdown)
+		err = -ESHUTDOWN;
 	if (!err && !file->ep)
 		err = kipc_ep_permission(ep, KIPC_MAY_RECV);
 	if (err)
@@ -260,6 +264,7 @@ static int kipc_recv_commit(struct kipc_recv *recv, struct kipc_file *file, stru
 
 static long kipc_recv_take(struct kipc_recv *recv, struct kipc_file *file, struct kipc_ep *ep)
 {
+	unsigned int tries = 0;
 	struct kipc_msg *msg;
 	bool known_open;
 	long copied;
@@ -276,12 +281,18 @@ static long kipc_recv_take(struct kipc_recv *recv, struct kipc_file *file, struc
 		err = kipc_recv_commit(recv, file, ep, msg, min(copied, 0L), &known_open);
 		if (err < 0)
 			return err;
-		if (!err)
-			continue;
-		if (!known_open)
-			kipc_file_check_open(file);
-		return copied;
+		if (err)
+			break;
+		/* Senders that always leave must not hold us beyond what we wanted */
+		if (++tries >= KIPC_BATCH) {
+			err = kipc_deadline_check(&recv->deadline);
+			if (err)
+				return err;
+		}
 	}
+	if (!known_open)
+		kipc_file_check_open(file);
+	return copied;
 }
 
 /* PEEK */
@@ -408,6 +419,26 @@ static long kipc_recv_peek(struct kipc_recv *recv, struct kipc_file *file, struc
 	return copied;
 }
 
+/*
+ * EMSGSIZE tells the size; the reply half of REPLY_RECV is always told; what was
+ * told of a message that was not received after all is taken back.
+ */
+long kipc_recv_failed(struct kipc_recv *recv, long err)
+{
+	u64 size = err == -EMSGSIZE ? recv->result.size : 0;
+	s32 reply_error = recv->result.reply_error;
+	u32 flags = recv->result.flags & KIPC_RESULT_REPLIED;
+
+	if (err != -EMSGSIZE && !recv->told && !flags)
+		return err;
+	memset(&recv->result, 0, sizeof(recv->result));
+	recv->result.size = size;
+	recv->result.reply_error = reply_error;
+	recv->result.flags = flags;
+	kipc_recv_tell_user(recv);
+	return err;
+}
+
 long kipc_recv_run(struct kipc_recv *recv, struct kipc_file *file, struct kipc_ep *ep)
 {
 	long ret;
@@ -416,23 +447,7 @@ long kipc_recv_run(struct kipc_recv *recv, struct kipc_file *file, struct kipc_e
 		ret = kipc_recv_peek(recv, file, ep);
 	else
 		ret = kipc_recv_take(recv, file, ep);
-	/*
-	 * EMSGSIZE tells the size; the reply half of REPLY_RECV is always told; what was
-	 * told of a message that was not received after all is taken back.
-	 */
-	if (ret == -EMSGSIZE ||
-	    (ret < 0 && (recv->told || recv->result.flags & KIPC_RESULT_REPLIED))) {
-		u64 size = ret == -EMSGSIZE ? recv->result.size : 0;
-		s32 reply_error = recv->result.reply_error;
-		u32 flags = recv->result.flags & KIPC_RESULT_REPLIED;
-
-		memset(&recv->result, 0, sizeof(recv->result));
-		recv->result.size = size;
-		recv->result.reply_error = reply_error;
-		recv->result.flags = flags;
-		kipc_recv_tell_user(recv);
-	}
-	return ret;
+	return ret < 0 ? kipc_recv_failed(recv, ret) : ret;
 }
 
 /* SEND */

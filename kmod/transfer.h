@@ -40,6 +40,8 @@ int kipc_recv_prepare(struct kipc_recv *recv, struct kipc_file *file,
 		      const struct kipc_op_recv *op);
 /* Bytes stored, or the error */
 long kipc_recv_run(struct kipc_recv *recv, struct kipc_file *file, struct kipc_ep *ep);
+/* Tell what is known of a receive that has failed with @err, which is returned */
+long kipc_recv_failed(struct kipc_recv *recv, long err);
 void kipc_recv_end(struct kipc_recv *recv);
 
 long kipc_send(struct kipc_file *file, struct kipc_ep *ep, const struct kipc_op_send *op);

@@ -604,4 +604,44 @@ TEST_F(async, p10_a_call_is_charged_until_it_is_collected)
 	EXPECT_EQ(1, user->result.size);
 }
 
+TEST_F(async, p04_what_was_cancelled_in_time_is_not_collected)
+{
+	struct job *collector = &self->jobs[1];
+	uint64_t token = start(self->cli, 0, 3, -1);
+	struct kipc_result taken;
+
+	ASSERT_EQ(0, take(self->srv, &taken));
+	ASSERT_EQ(0, kipc_reply(self->srv, taken.token, "reply", 5));
+	collector->fd = self->cli;
+	collector->token = token;
+	collector->stall = STALL_OUT;
+	job_start(collector, job_rpc_raw);
+	await_stalled(collector);
+	EXPECT_EQ(KIPC_RESULT_DELIVERED, kipc_cancel(self->cli, token));
+	EXPECT_EQ(-ENOENT, kipc_cancel(self->cli, token));
+	job_release(collector);
+	ASSERT_EQ(0, job_join(collector));
+	EXPECT_EQ(-ECANCELED, collector->ret);
+	EXPECT_EQ(KIPC_RESULT_DELIVERED, collector->result.flags);
+	EXPECT_EQ(3, collector->result.cookie);
+	EXPECT_EQ(0, collector->result.size);
+	EXPECT_EQ(-ENOENT, finish(self->cli, token, &taken));
+	EXPECT_TRUE(kt_quiet(self->srv));
+}
+
+TEST_F(async, p04_a_start_that_cannot_be_told_is_none)
+{
+	struct kipc_op_rpc op = kt_rpc_op(NULL, 0, NULL, 0, (void *)(kt_hole() - 8));
+	struct kipc_result result;
+
+	op.flags = KIPC_ASYNC;
+	EXPECT_EQ(-EFAULT, kt_op_rpc(self->cli, &op));
+	EXPECT_TRUE(kt_quiet(self->srv));
+	EXPECT_EQ(-ENOENT, finish(self->cli, 0, &result));
+	EXPECT_EQ(0, op.token);
+	op.result = 0;
+	EXPECT_EQ(0, kt_op_rpc(self->cli, &op));
+	EXPECT_EQ(1, kt_stat(self->srv).msgs);
+}
+
 TEST_HARNESS_MAIN

@@ -337,4 +337,27 @@ TEST_F(client_death, p07_messages_of_the_dead)
 	EXPECT_TRUE(kt_quiet(self->srv));
 }
 
+/* What cannot be told is not done */
+TEST_F(client_death, p07_reply_recv_whose_struct_cannot_be_written)
+{
+	struct kipc_op_reply_recv *op = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+					     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct job *caller = &self->jobs[0];
+	struct kipc_result result;
+
+	ASSERT_NE(MAP_FAILED, (void *)op);
+	caller->fd = self->cli;
+	job_start(caller, job_rpc);
+	ASSERT_EQ(0, take(self->srv, &result));
+	op->token = result.token;
+	op->recv.flags = KIPC_ANYSIZE | KIPC_NONBLOCK;
+	ASSERT_EQ(0, mprotect(op, 4096, PROT_READ));
+	EXPECT_EQ(-EFAULT, kt_op_reply_recv(self->srv, op));
+	EXPECT_EQ(0, kipc_wanted(self->srv, result.token));
+	EXPECT_FALSE(caller->done);
+	ASSERT_EQ(0, kipc_reply(self->srv, result.token, "now", 3));
+	ASSERT_EQ(0, job_join(caller));
+	EXPECT_EQ(3, caller->ret);
+}
+
 TEST_HARNESS_MAIN

@@ -592,4 +592,55 @@ TEST_F(poll, what_was_taken_before_the_shutdown_can_be_answered)
 	EXPECT_EQ(-ECONNRESET, finish(self->cli, third, &result));
 }
 
+TEST_F(poll, a_receive_under_way_ends_by_the_shutdown)
+{
+	struct job *receiver = &self->jobs[0];
+	struct kipc_result result;
+	int file = open_same(self->srv, KIPC_RIGHT_RECV);
+
+	receiver->fd = file;
+	receiver->stall = STALL_OUT;
+	ASSERT_EQ(0, kt_send(self->cli, 0, 1, 0, "m", 1));
+	job_start(receiver, job_recv);
+	await_stalled(receiver);
+	ASSERT_EQ(0, kipc_shutdown(file));
+	job_release(receiver);
+	ASSERT_EQ(0, job_join(receiver));
+	EXPECT_EQ(-ESHUTDOWN, receiver->ret);
+	/* it is there for other handles */
+	EXPECT_EQ(1, take(self->srv, &result));
+	close(file);
+}
+
+TEST_F(poll, who_may_not_receive_hears_of_no_message)
+{
+	int ep = epoll_on(self->cli, EPOLLIN | EPOLLOUT | EPOLLET);
+
+	EXPECT_EQ(EPOLLOUT, told(ep));
+	ASSERT_EQ(0, kt_send(self->cli, 0, 1, 0, "m", 1));
+	EXPECT_EQ(0, told(ep));
+	close(ep);
+}
+
+/* A sender that was refused, not by poll, waits for an edge */
+TEST_F(poll, room_is_an_edge_for_who_was_refused)
+{
+	struct kipc_attr attr = { .max_msgs = 1 };
+	int srv = private_endpoint(0, &attr), cli = open_same(srv, KIPC_RIGHT_SEND);
+	int ep = epoll_on(cli, EPOLLOUT | EPOLLET);
+	struct kipc_result result;
+
+	for (unsigned int i = 0; i < 3; i++) {
+		EXPECT_EQ(EPOLLOUT, told(ep));
+		ASSERT_EQ(0, kt_send(cli, 0, 1, 0, "m", 1));
+		EXPECT_EQ(0, told(ep));
+		ASSERT_EQ(-EAGAIN, kt_send(cli, 0, 1, 0, "m", 1));
+		EXPECT_EQ(0, told(ep));
+		ASSERT_EQ(1, take(srv, &result));
+	}
+	close(ep);
+	close(cli);
+	close(srv);
+}
+
 TEST_HARNESS_MAIN

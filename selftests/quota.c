@@ -658,4 +658,27 @@ TEST_F(quota, p10_a_user_namespace_is_charged_to_who_made_it)
 	EXPECT_EQ(-EDQUOT, create_as(self->dev, A, NULL));
 }
 
+/* Who has used up a share waits for that, and keeps no room from others by it */
+TEST_F(quota, p13_who_is_over_its_share_holds_up_nobody)
+{
+	struct kipc_attr attr = { .max_size = 1000, .max_bytes = 2000, .max_msgs = 16 };
+	int fd = (int)create_as(self->dev, 0, &attr);
+	struct kipc_op_send *over = kt_new(struct kipc_op_send);
+	char *large = kt_shared(1000);
+	struct kt_job *job;
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, send_as(fd, A, 1));
+	ASSERT_EQ(0, send_as(fd, B, 1000));
+	/* 1 byte and 1000 are more than half of what B leaves, and there is no room */
+	*over = kt_send_op(large, 1000);
+	over->prio = KIPC_PRIO_MAX;
+	job = kt_start_ioctl(KT_AS(A), fd, KIPC_IOC_SEND, over);
+	ASSERT_TRUE(kt_asleep(job));
+	EXPECT_EQ(0, send_as(fd, C, 10));
+	EXPECT_EQ(2, kt_stat(fd).handles + kt_stat(fd).waiters);
+	EXPECT_EQ(KT_DIED - SIGKILL, kt_kill(job));
+	close(fd);
+}
+
 TEST_HARNESS_MAIN

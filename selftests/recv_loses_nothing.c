@@ -621,7 +621,8 @@ TEST_F(empty, p02_a_full_descriptor_table_is_no_matter)
 TEST_F(empty, p02_max_size_grows_while_a_receiver_waits)
 {
 	char *buf = kt_shared(2 * ROOM);
-	struct kipc_op_recv op = kt_recv_op(buf, ROOM, NULL);
+	struct kipc_result result;
+	struct kipc_op_recv op = kt_recv_op(buf, ROOM, &result);
 	struct kipc_op_recv large = kt_recv_op(buf, 2 * ROOM, NULL);
 	struct kipc_op_stat set = {
 		.what = KIPC_SET_CAPACITY,
@@ -636,10 +637,60 @@ TEST_F(empty, p02_max_size_grows_while_a_receiver_waits)
 	ASSERT_TRUE(kt_asleep(large_job));
 	EXPECT_EQ(0, kt_op_set(self->fd, &set));
 	EXPECT_EQ(-EMSGSIZE, kt_join(job));
+	EXPECT_EQ(2 * ROOM, result.size);
 	EXPECT_TRUE(kt_asleep(large_job));
 	EXPECT_TRUE(kt_poisoned(buf, 2 * ROOM));
 	ASSERT_EQ(0, kt_send(self->fd, 0, 0, 0, buf, 2 * ROOM));
 	EXPECT_EQ(2 * ROOM, kt_join(large_job));
+}
+
+/*
+ * Each of many senders leaves while its message is being copied, each copy is one
+ * stalled page longer than the one before: a receive goes on to the next message,
+ * but not without end.
+ */
+#define LEAVERS 16
+
+TEST(p14_senders_that_leave_do_not_hold_a_receive)
+{
+	struct kt_stall *stalls[LEAVERS];
+	struct kipc_iovec *room = kt_shared((LEAVERS + 1) * sizeof(*room));
+	char *buf = kt_shared(2 * LEAVERS);
+	struct kipc_result *result = kt_new(struct kipc_result);
+	struct kipc_op_recv op = kt_recv_op(NULL, 0, result);
+	struct kt_job *senders[LEAVERS], *job;
+	int dev = kt_device(), fd = kt_private(dev, 0, NULL);
+
+	for (unsigned int i = 0; i < LEAVERS; i++) {
+		struct kipc_op_send *send = kt_new(struct kipc_op_send);
+
+		*send = kt_send_op(buf, i + 1);
+		send->flags = KIPC_SYNC;
+		senders[i] = kt_start_ioctl(KT_FORK, fd, KIPC_IOC_SEND, send);
+		ASSERT_TRUE(kt_asleep(senders[i]));
+		stalls[i] = kt_stall_new(0);
+		room[i].base = kt_ptr(stalls[i]->page);
+		room[i].len = 1;
+	}
+	ASSERT_EQ(0, kt_send(fd, 0, 0, 0, buf, 1));
+	room[LEAVERS].base = kt_ptr(buf);
+	room[LEAVERS].len = LEAVERS;
+	op.payload.base = kt_ptr(room);
+	op.payload.iovcnt = LEAVERS + 1;
+	op.flags = KIPC_NONBLOCK | KIPC_ANYSIZE;
+	job = kt_start_ioctl(KT_THREAD, fd, KIPC_IOC_RECV, &op);
+	for (unsigned int i = 0; i < LEAVERS; i++) {
+		ASSERT_TRUE(kt_stalled(stalls[i]));
+		EXPECT_EQ(KT_DIED - SIGKILL, kt_kill(senders[i]));
+		kt_release(stalls[i]);
+	}
+	EXPECT_EQ(-EAGAIN, kt_join(job));
+	EXPECT_EQ(0, result->size);
+	/* and the one behind them is still there */
+	EXPECT_EQ(1, kt_recv(fd, 0, 0, 0, buf, LEAVERS, result));
+	EXPECT_TRUE(kt_quiet(fd));
+	close(fd);
+	close(dev);
 }
 
 TEST_HARNESS_MAIN

@@ -3,6 +3,7 @@
  * Promise 11: rights are decided once per handle, and at every operation on a
  * device file; and who is shown what about whom.
  */
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <grp.h>
@@ -625,6 +626,17 @@ TEST_F(rights, p11_root_without_capabilities_is_nobody_special)
 	EXPECT_EQ(0, kt_run(&how, try_in_child, in));
 	EXPECT_EQ(-EACCES, in->ret);
 	EXPECT_EQ(-EPERM, in->reserved);
+}
+
+/* The gid for access to files is not the one that counts */
+TEST_F(rights, p11_the_effective_gid_counts)
+{
+	ASSERT_EQ(0, set_ids(self->fd, A, 0));
+	ASSERT_EQ(0, kt_chmod(self->fd, 0, 0620));
+	EXPECT_EQ(-EACCES, kt_do_as(B, kt_send(self->dev, self->id, 1, 0, "x", 1)));
+	/* its real gid is still 0 */
+	EXPECT_EQ(-EACCES, kt_do_as(B, (setfsgid(0),
+					kt_send(self->dev, self->id, 1, 0, "x", 1))));
 }
 
 TEST_HARNESS_MAIN
