@@ -72,6 +72,24 @@ bool kipc_ep_visible(struct kipc_ep *ep)
 
 /* Shares */
 
+/*
+ * Whose share the calling process uses: in a user namespace its uids are one user,
+ * the owner of the outermost one inside the endpoint's, or ids could be had for
+ * nothing. But for the endpoint's owner, and what root has set up.
+ */
+static kuid_t kipc_share_uid(const struct kipc_ep *ep)
+{
+	struct user_namespace *ns = current_user_ns();
+	kuid_t uid = current_euid();
+
+	if (uid_eq(uid, ep->uid))
+		return uid;
+	for (; ns != ep->ns->user_ns && ns->parent; ns = ns->parent)
+		if (!uid_eq(ns->owner, GLOBAL_ROOT_UID))
+			uid = ns->owner;
+	return uid;
+}
+
 static struct kipc_share *kipc_share_find(struct kipc_ep *ep, kuid_t uid, struct kipc_share *fresh)
 {
 	struct rb_node **link = &ep->shares.rb_node, *parent = NULL;
@@ -94,9 +112,13 @@ static struct kipc_share *kipc_share_find(struct kipc_ep *ep, kuid_t uid, struct
 static struct kipc_share *kipc_share_of(struct kipc_ep *ep, struct kipc_file *file,
 					struct kipc_share *fresh)
 {
-	if (file->share && uid_eq(file->share->uid, current_euid()))
+	kuid_t uid = kipc_share_uid(ep);
+
+	if (file->share && uid_eq(file->share->uid, uid))
 		return file->share;
-	return kipc_share_find(ep, current_euid(), fresh);
+	if (fresh)
+		fresh->uid = uid;
+	return kipc_share_find(ep, uid, fresh);
 }
 
 int kipc_lock_share(struct kipc_ep *ep, struct kipc_file *file, struct kipc_after *after,
@@ -110,8 +132,6 @@ int kipc_lock_share(struct kipc_ep *ep, struct kipc_file *file, struct kipc_afte
 	if (!found && !ep->dead) {
 		kipc_unlock(ep, after);
 		fresh = kmem_cache_zalloc(kipc_share_cache, GFP_KERNEL);
-		if (fresh)
-			fresh->uid = current_euid();
 		kipc_lock(ep, after);
 		found = ep->dead ? NULL : kipc_share_of(ep, file, fresh);
 	}
@@ -139,8 +159,11 @@ static int kipc_share_count(const struct kipc_ep *ep, const struct kipc_share *s
 {
 	if (all >= max)
 		return -ENOSPC;
-	if (!mine || kipc_share_owner(ep, share))
+	if (kipc_share_owner(ep, share))
 		return 0;
+	/* However many others come, there is some left for the owner */
+	if (!mine)
+		return all < max - max / KIPC_OWNER_RESERVE ? 0 : -ENOSPC;
 	return kipc_share_allows(max, all - mine, mine + 1) ? 0 : -EDQUOT;
 }
 
@@ -172,7 +195,7 @@ static void kipc_ep_free_rcu(struct rcu_head *rcu)
 	kmem_cache_free(kipc_ep_cache, container_of(rcu, struct kipc_ep, rcu));
 }
 
-/* At its end, not with the last handle: that may be anybody's */
+/* At its end, not with the last handle: that may be anybody's. Under ns->mutex. */
 static void kipc_ep_uncharge(struct kipc_ep *ep)
 {
 	if (!ep->account)
@@ -570,8 +593,10 @@ static int kipc_open_once(struct kipc_ns *ns, struct kipc_op_open *op,
 		err = -EEXIST;
 		if (!(op->flags & KIPC_OPEN_EXCL) || READ_ONCE(ep->dead))
 			err = kipc_open_join(ep, file, op, false);
-		if (err == -EIDRM)	/* died; whoever killed it was not here yet */
+		if (err == -EIDRM) {	/* died; whoever killed it was not here yet */
 			kipc_ns_withdraw(ns, ep);
+			kipc_ep_uncharge(ep);
+		}
 		kipc_ep_put(ep);
 		if (err != -EIDRM)
 			return err;
@@ -653,8 +678,8 @@ long kipc_ep_open(struct kipc_ns *ns, struct kipc_op_open *op, void __user *uop)
 	return fd;
 
 put_file:
-	/* Its release undoes everything: a new endpoint ends with its only handle */
-	if (err == -EFAULT && op->created && op->flags & KIPC_OPEN_PERSIST && file->ep)
+	/* Its release undoes the rest. Others may have found the endpoint by now */
+	if (op->created)
 		kipc_ep_remove(file->ep, false);
 	fput(filp);
 put_fd:
@@ -800,7 +825,8 @@ static int kipc_set_permission(struct kipc_ep *ep, const struct kipc_change *cha
 {
 	bool reserved = kipc_address_reserved(&change->key) ||
 			kipc_address_reserved(&change->name);
-	bool away;
+	bool named = change->key.len || change->name.len;
+	bool away, strange;
 	int err = 0;
 
 	spin_lock(&ep->lock);
@@ -810,8 +836,10 @@ static int kipc_set_permission(struct kipc_ep *ep, const struct kipc_change *cha
 		err = kipc_ep_permission(ep, KIPC_MAY_CONTROL);
 	away = change->what & KIPC_SET_UID && !uid_eq(change->uid, ep->uid) &&
 	       !uid_eq(change->uid, current_euid());
+	/* Clients trust a name by its endpoint's creator, who alone may therefore give one */
+	strange = named && !uid_eq(ep->cuid, current_euid());
 	spin_unlock(&ep->lock);
-	if (!err && (away || reserved) && !ns_capable(ep->ns->user_ns, CAP_IPC_OWNER))
+	if (!err && (away || reserved || strange) && !ns_capable(ep->ns->user_ns, CAP_IPC_OWNER))
 		err = -EPERM;
 	return err;
 }
@@ -836,7 +864,8 @@ static int kipc_set_charge(struct kipc_ep *ep, struct kipc_change *change)
 		return PTR_ERR(account);
 	if (account == ep->payer)
 		paid = min(cost, ep->charged);
-	err = kipc_account_charge(account, KIPC_CHARGE_CAPACITY, cost - paid);
+	/* To take less is allowed beyond the limit, too */
+	err = cost > paid ? kipc_account_charge(account, KIPC_CHARGE_CAPACITY, cost - paid) : 0;
 	if (err) {
 		kipc_account_put(account);
 		return err;
@@ -925,11 +954,11 @@ static void kipc_set_commit(struct kipc_ep *ep, struct kipc_change *change)
 		WRITE_ONCE(ep->max_size, change->attr.max_size);
 		ep->max_msgs = change->attr.max_msgs;
 		ep->max_bytes = change->attr.max_bytes;
-		if (kipc_polled(&ep->write_wait))
-			after.writable |= EPOLLOUT | EPOLLWRNORM;
 	}
 	/* A new owner is bound by no share; a new capacity may have room */
 	after.room = true;
+	if (kipc_polled(&ep->write_wait))
+		after.writable |= EPOLLOUT | EPOLLWRNORM;
 	kipc_unlock(ep, &after);
 }
 

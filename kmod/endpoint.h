@@ -65,7 +65,7 @@ struct kipc_queue {
 };
 
 /**
- * struct kipc_share - what one sending uid holds of an endpoint
+ * struct kipc_share - what one user holds of an endpoint
  * @node: in ep->shares
  * @stalled: in ep->stalled while @blocked is not empty
  * @free_node: on a kipc_after's list at its end
@@ -250,6 +250,9 @@ void kipc_share_free(struct kipc_share *share);
 /* Count a waiter: -ENOSPC, -EDQUOT */
 int kipc_share_wait(struct kipc_ep *ep, struct kipc_share *share);
 void kipc_share_unwait(struct kipc_ep *ep, struct kipc_share *share);
+
+/* One of so many waiters and handles is kept for the owner */
+#define KIPC_OWNER_RESERVE	8
 
 /*
  * One rule for everything that senders of several uids divide among them: beyond

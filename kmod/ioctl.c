@@ -159,22 +159,22 @@ static long kipc_op_remove(struct kipc_file *file, union kipc_op *op, void __use
 
 static long kipc_op_next(struct kipc_file *file, union kipc_op *op, void __user *uop, size_t size)
 {
+	u32 index = kipc_id_index(op->next.id), id;
 	struct kipc_ep *ep;
-	u32 index;
 	bool seen;
 
 	if (file->ep)
 		return -EBADF;
 	if (op->next.flags)
 		return -EINVAL;
-	index = kipc_id_index(op->next.id) + 1;
 	for (;;) {
 		ep = kipc_ns_first(file->ns, index);
 		if (!ep)
 			return -ENOENT;
-		op->next.id = ep->id;
-		index = kipc_id_index(ep->id) + 1;
-		seen = kipc_ep_visible(ep);
+		id = ep->id;
+		index = kipc_id_index(id) + 1;
+		/* The index of one that has ended may be in use again */
+		seen = id > op->next.id && kipc_ep_visible(ep);
 		kipc_ep_put(ep);
 		if (seen)
 			break;
@@ -182,6 +182,7 @@ static long kipc_op_next(struct kipc_file *file, union kipc_op *op, void __user 
 			return -EINTR;
 		cond_resched();
 	}
+	op->next.id = id;
 	return copy_to_user(uop, &op->next, sizeof(op->next)) ? -EFAULT : 0;
 }
 
@@ -256,10 +257,6 @@ static int kipc_reply_recv_check(const struct kipc_op_reply_recv *op)
 	return op->recv.flags & KIPC_PEEK ? -EINVAL : 0;
 }
 
-/*
- * The reply half. Once it is made, that is stored in the caller's struct before
- * anything else can happen: a restart finds no token.
- */
 static int kipc_reply_tell(const struct kipc_op_reply_recv *op,
 			   struct kipc_op_reply_recv __user *uop)
 {
@@ -267,6 +264,10 @@ static int kipc_reply_tell(const struct kipc_op_reply_recv *op,
 	       put_user(op->replied, &uop->replied);
 }
 
+/*
+ * The reply half. Once it is made, that is stored in the caller's struct before
+ * anything else can happen: a restart finds no token.
+ */
 static int kipc_reply_half(struct kipc_file *file, struct kipc_op_reply_recv *op,
 			   struct kipc_op_reply_recv __user *uop)
 {
@@ -303,10 +304,10 @@ static long kipc_op_reply_recv(struct kipc_file *file, union kipc_op *uni, void 
 	if (op->replied)
 		recv.result.flags = KIPC_RESULT_REPLIED;
 	recv.result.reply_error = op->reply_error;
-	if (ret)
-		ret = kipc_recv_failed(&recv, ret);
-	else
+	if (!ret)
 		ret = kipc_recv_run(&recv, file, file->ep);
+	else if (op->replied)
+		ret = kipc_recv_failed(&recv, ret);
 	kipc_recv_end(&recv);
 	return ret;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* See proc.h. */
+#include <linux/cred.h>
 #include <linux/proc_fs.h>
 #include <linux/seq_file.h>
 #include <linux/seq_file_net.h>
@@ -12,20 +13,24 @@
 #include "proc.h"
 
 /* The first endpoint from index *@pos on that the reader may see */
+/* It shows what its opener may see, whoever reads it */
 static void *kipc_seq_find(struct seq_file *seq, loff_t *pos)
 {
+	const struct cred *reader = override_creds(seq->file->f_cred);
 	struct kipc_ns *ns = kipc_ns_of_net(seq_file_net(seq));
-	struct kipc_ep *ep;
+	struct kipc_ep *ep = NULL;
 
 	while (*pos <= U32_MAX && (ep = kipc_ns_first(ns, *pos))) {
 		*pos = kipc_id_index(ep->id);
 		if (kipc_ep_visible(ep))
-			return ep;
+			break;
 		kipc_ep_put(ep);
+		ep = NULL;
 		++*pos;
 		cond_resched();
 	}
-	return NULL;
+	revert_creds(reader);
+	return ep;
 }
 
 static void *kipc_seq_start(struct seq_file *seq, loff_t *pos)
@@ -49,6 +54,7 @@ static void kipc_seq_stop(struct seq_file *seq, void *v)
 
 static int kipc_seq_show(struct seq_file *seq, void *v)
 {
+	const struct cred *reader;
 	struct kipc_endpoint *info;
 
 	if (v == SEQ_START_TOKEN) {
@@ -59,7 +65,9 @@ static int kipc_seq_show(struct seq_file *seq, void *v)
 	info = kmalloc(sizeof(*info), GFP_KERNEL);
 	if (!info)
 		return -ENOMEM;
+	reader = override_creds(seq->file->f_cred);
 	kipc_ep_stat(v, info);
+	revert_creds(reader);
 	seq_printf(seq, "%u %#llx %#o %u %u %u %u %#x %u %u %u %llu %llu %llu %u %u %llu %llu ",
 		   info->id, info->key, info->mode, info->uid, info->gid, info->cuid,
 		   info->cgid, info->flags, info->receivers, info->handles, info->waiters,

@@ -186,7 +186,7 @@ static bool kipc_charge_over(const struct kipc_user *user, u64 sum, u64 limit)
 	return sum > limit && !uid_eq(user->uid, GLOBAL_ROOT_UID);
 }
 
-/* Look and add in one step: what is refused is never seen by others */
+/* Look and add in one step: a charge that is refused here was never added */
 static bool kipc_user_charge(struct kipc_user *user, enum kipc_charge what, u64 amount, u64 limit)
 {
 	s64 charged = atomic64_read(&user->charged[what]);

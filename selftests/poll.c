@@ -427,6 +427,29 @@ TEST_F(poll, a_poller_is_woken_by_room)
 	EXPECT_EQ(POLLOUT, poller->ret);
 }
 
+/* Who becomes the owner is bound by no share any more */
+TEST_F(poll, a_poller_is_woken_by_becoming_the_owner)
+{
+	struct kipc_op_stat set = { .what = KIPC_SET_UID, .info.uid = KT_UID_A };
+	struct job *poller = &self->jobs[0];
+	int file;
+
+	/* the handle has no CONTROL; root has, by id */
+	ASSERT_EQ(0, kt_chmod(self->dev, kt_id(self->srv), 0666));
+	set.endpoint = kt_id(self->srv);
+	file = (int)kt_do_as(KT_UID_A, kt_openl(self->dev, .id = kt_id(self->srv),
+						.flags = KIPC_OPEN_ANY_OWNER,
+						.rights = KIPC_RIGHT_SEND));
+	ASSERT_LE(0, file);
+	for (unsigned int i = 0; i < 2; i++)
+		ASSERT_EQ(0, kt_do_as(KT_UID_A, kt_send(file, 0, 1, 0, "m", 1)));
+	ASSERT_TRUE(start_poller(poller, file, POLLOUT));
+	EXPECT_EQ(0, kt_op_set(self->dev, &set));
+	ASSERT_EQ(0, job_join(poller));
+	EXPECT_EQ(POLLOUT, poller->ret);
+	close(file);
+}
+
 TEST_F(poll, a_poller_is_woken_by_a_finished_call)
 {
 	struct job *poller = &self->jobs[0];

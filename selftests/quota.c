@@ -681,4 +681,88 @@ TEST_F(quota, p13_who_is_over_its_share_holds_up_nobody)
 	close(fd);
 }
 
+/* Who is beyond a limit that was lowered may still take less */
+TEST_F(quota, p10_less_capacity_is_never_refused)
+{
+	struct kipc_attr attr = { .max_size = 4096, .max_bytes = 65536, .max_msgs = 1 };
+	int fd = (int)create_as(self->dev, A, &attr);
+	struct kipc_op_stat set = { .what = KIPC_SET_CAPACITY, .info.attr = attr };
+
+	ASSERT_LE(0, fd);
+	kt_set_param("user_capacity_max", 4096);
+	set.info.attr.max_bytes = 131072;
+	EXPECT_EQ(-EDQUOT, kt_do_as(A, kt_op_set(fd, &set)));
+	set.info.attr.max_bytes = 32768;
+	EXPECT_EQ(0, kt_do_as(A, kt_op_set(fd, &set)));
+	EXPECT_EQ(32768, kt_stat(fd).attr.max_bytes);
+	close(fd);
+}
+
+static long recv_waiting(void *arg)
+{
+	struct kipc_result result;
+	char buf[8192];
+
+	return kipc_recv(*(int *)arg, buf, sizeof(buf), &result, 1000);
+}
+
+/* Of the waiters some are left for the owner, however many others come */
+TEST_F(quota, p10_other_users_leave_waiters_for_the_owner)
+{
+	int fd = (int)create_as(self->dev, A, NULL);
+	struct kipc_result *result = kt_new(struct kipc_result);
+	struct kipc_op_recv *op = kt_new(struct kipc_op_recv);
+	char *buf = kt_shared(8192);
+	struct kt_job *jobs[8];
+
+	ASSERT_LE(0, fd);
+	kt_set_param("waiters_max", 8);
+	*op = kt_recv_op(buf, 8192, result);
+	op->flags = KIPC_TYPE_EQ;
+	for (unsigned int i = 0; i < 7; i++) {
+		jobs[i] = kt_start_ioctl(KT_AS(C + 1 + i), fd, KIPC_IOC_RECV, op);
+		ASSERT_TRUE(kt_asleep(jobs[i]));
+	}
+	EXPECT_EQ(-ENOSPC, kt_run(KT_AS(C), recv_waiting, &fd));
+	jobs[7] = kt_start_ioctl(KT_AS(A), fd, KIPC_IOC_RECV, op);
+	EXPECT_TRUE(kt_asleep(jobs[7]));
+	for (unsigned int i = 0; i < 8; i++)
+		kt_kill(jobs[i]);
+	close(fd);
+}
+
+/* The uids of a user's own user namespace are all that user */
+static long send_until_full(void *arg)
+{
+	static const char byte;
+	int fd = *(int *)arg;
+	long sent = 0;
+
+	for (uid_t uid = 0; uid < 8; uid++) {
+		kt_need(syscall(SYS_setresuid, -1, uid, -1) == 0);
+		while (kt_send(fd, 0, 1, 0, &byte, 1) == 0)
+			sent++;
+		kt_need(syscall(SYS_setresuid, -1, 0, -1) == 0);
+	}
+	return sent;
+}
+
+TEST_F(quota, p10_uids_of_a_user_namespace_are_one_user)
+{
+	struct kt_how inside = {
+		.ns = CLONE_NEWUSER,
+		.outer_uid = B,
+		.outer_gid = B,
+		.uid_map = "0 100000 8",
+	};
+	struct kipc_attr attr = { .max_msgs = 64 };
+	int *fd = kt_new(int);
+
+	*fd = (int)create_as(self->dev, A, &attr);
+	ASSERT_LE(0, *fd);
+	/* one user's part is half of it, once */
+	EXPECT_EQ(32, kt_run(&inside, send_until_full, fd));
+	close(*fd);
+}
+
 TEST_HARNESS_MAIN

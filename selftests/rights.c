@@ -639,4 +639,56 @@ TEST_F(rights, p11_the_effective_gid_counts)
 					kt_send(self->dev, self->id, 1, 0, "x", 1))));
 }
 
+/* Nor can one get the trust that clients have in its creator by a name of one's own */
+TEST_F(rights, p11_only_the_creator_gives_a_name)
+{
+	struct kipc_op_stat name = { .what = KIPC_SET_NAME, .info.name = "db" };
+	struct kipc_op_stat key = { .what = KIPC_SET_KEY, .info.key = 0x4711 };
+	struct kipc_op_stat clear = { .what = KIPC_SET_KEY | KIPC_SET_NAME };
+	int control;
+
+	ASSERT_EQ(0, set_ids(self->fd, B, B));
+	name.endpoint = self->id;
+	key.endpoint = self->id;
+	clear.endpoint = self->id;
+	EXPECT_EQ(-EPERM, kt_do_as(B, kt_op_set(self->dev, &name)));
+	EXPECT_EQ(-EPERM, kt_do_as(B, kt_op_set(self->dev, &key)));
+	/* by a handle too, which A has passed on */
+	name.endpoint = 0;
+	EXPECT_EQ(-EPERM, kt_do_as(B, kt_op_set(self->fd, &name)));
+	EXPECT_EQ(0, kt_do_as(A, kt_op_set(self->fd, &name)));
+	key.endpoint = 0;
+	EXPECT_EQ(0, kt_op_set(self->fd, &key));
+	EXPECT_EQ(0, kt_do_as(B, kt_op_set(self->dev, &clear)));
+	control = (int)kt_do_as(A, kt_openl(self->dev, KT_NAME("db"), .rights = KIPC_RIGHT_SEND));
+	EXPECT_EQ(-ENOENT, control);
+}
+
+/* The file shows what its opener may see, not what its reader may */
+static long count_lines(void *arg)
+{
+	FILE *file = fdopen(*(int *)arg, "r");
+	char line[512];
+	long lines = 0;
+
+	kt_need(file);
+	while (fgets(line, sizeof(line), file))
+		lines++;
+	return lines;
+}
+
+TEST_F(rights, p11_proc_shows_what_its_opener_may_see)
+{
+	int root, other;
+
+	root = open("/proc/net/kipc", O_RDONLY);
+	other = (int)kt_do_as(B, open("/proc/net/kipc", O_RDONLY));
+	ASSERT_LE(0, root);
+	ASSERT_LE(0, other);
+	EXPECT_EQ(1, kt_run(KT_FORK, count_lines, &other));
+	EXPECT_EQ(2, kt_run(KT_AS(B), count_lines, &root));
+	close(root);
+	close(other);
+}
+
 TEST_HARNESS_MAIN

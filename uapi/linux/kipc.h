@@ -332,7 +332,8 @@ struct kipc_endpoint {
  * EIDRM (no such id), EEXIST, EACCES (the
  * mode forbids), EPERM (impostor; or a key with bit 63 or a name beginning with
  * "sys." without CAP_IPC_OWNER), ENOSPC (namespace full, or the endpoint has
- * too many handles), EDQUOT (user_endpoints_max or user_capacity_max), EMSGSIZE
+ * too many handles), EDQUOT (user_endpoints_max or user_capacity_max, or the
+ * caller's part of the handles), EMSGSIZE
  * (@attr beyond msg_max or capacity_max), EMFILE, ENFILE, ENAMETOOLONG, and
  * with KIPC_OPEN_WAIT the errors of waiting. After an error nothing was made.
  */
@@ -379,7 +380,8 @@ struct kipc_op_restrict {
  * capacity stays charged to whoever chose it. A larger capacity admits waiting
  * senders; a smaller one drops nothing. When max_size grows, receivers that
  * wait with less room get EMSGSIZE. Also EEXIST (key or name taken), EPERM
- * (reserved key or name), EDQUOT, EMSGSIZE, ENAMETOOLONG (a name without NUL),
+ * (reserved key or name; or a caller other than the creator, without
+ * CAP_IPC_OWNER, gives one: clients trust it for its creator's sake), EDQUOT, EMSGSIZE, ENAMETOOLONG (a name without NUL),
  * EINVAL (id without a mapping).
  * After an error nothing has changed.
  */
@@ -428,7 +430,7 @@ struct kipc_op_next {
  * @reserved: 0
  *
  * Waits while the queue is full for this sender; a user other than the owner
- * may hold one message, and beyond that at most half of what the others leave
+ * (all uids of a user's own user namespaces are one) may hold one message, and beyond that at most half of what the others leave
  * free. At a RENDEZVOUS endpoint it waits for a receiver. With KIPC_SYNC it
  * also waits until a receiver has taken the message. Needs KIPC_RIGHT_SEND, on
  * a device file w. After an error nothing was sent.
@@ -611,7 +613,7 @@ struct kipc_op_reply_recv {
  * struct kipc_op_token - KIPC_IOC_CANCEL, KIPC_IOC_WANTED, KIPC_IOC_ADOPT
  * @token: CANCEL: a caller token of this file; WANTED, ADOPT: a delivery token
  * @flags: 0
- * @result_flags: CANCEL: written: KIPC_RESULT_DELIVERED if a server had it
+ * @result_flags: 0; CANCEL: written: KIPC_RESULT_DELIVERED if a server had it
  * @reserved: 0
  *
  * CANCEL gives up a call; it is then never collected, and its server learns by
