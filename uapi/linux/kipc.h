@@ -430,8 +430,9 @@ struct kipc_op_next {
  * @reserved: 0
  *
  * Waits while the queue is full for this sender; a user other than the owner
- * (all uids of a user's own user namespaces are one) may hold one message, and beyond that at most half of what the others leave
- * free. At a RENDEZVOUS endpoint it waits for a receiver. With KIPC_SYNC it
+ * may hold one message, and beyond that at most half of what the others leave
+ * free (all uids of a user's own user namespaces are one user). At a RENDEZVOUS
+ * endpoint it waits for a receiver. With KIPC_SYNC it
  * also waits until a receiver has taken the message. Needs KIPC_RIGHT_SEND, on
  * a device file w. After an error nothing was sent.
  *
