@@ -381,8 +381,8 @@ struct kipc_op_restrict {
  * senders; a smaller one drops nothing. When max_size grows, receivers that
  * wait with less room get EMSGSIZE. Also EEXIST (key or name taken), EPERM
  * (reserved key or name; or a caller other than the creator, without
- * CAP_IPC_OWNER, gives one: clients trust it for its creator's sake), EDQUOT, EMSGSIZE, ENAMETOOLONG (a name without NUL),
- * EINVAL (id without a mapping).
+ * CAP_IPC_OWNER, gives one: clients trust it for its creator's sake), EDQUOT,
+ * EMSGSIZE, ENAMETOOLONG (a name without NUL), EINVAL (id without a mapping).
  * After an error nothing has changed.
  */
 struct kipc_op_stat {
