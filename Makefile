@@ -37,6 +37,10 @@ vm: all
 check: setup
 	@scripts/check $(T)
 
+## check-all: every check and test there is, and where the time went
+check-all: setup
+	@scripts/check-all
+
 ## check-debug: run the tests on kernels that look for bugs themselves (T=name; built first)
 check-debug: setup
 	@scripts/check-debug $(T)
@@ -74,5 +78,5 @@ clean:
 help:
 	@sed -n 's/^## //p' Makefile | awk '{ name = $$1; sub(/^[^ ]* /, ""); printf "  %-15s %s\n", name, $$0 }'
 
-.PHONY: all module lib selftests demo-build demo vm check check-static check-debug \
+.PHONY: all module lib selftests demo-build demo vm check check-all check-static check-debug \
 	coverage check-harness install setup clean help

@@ -644,4 +644,48 @@ TEST_F(async, p04_a_start_that_cannot_be_told_is_none)
 	EXPECT_EQ(1, kt_stat(self->srv).msgs);
 }
 
+/* CANCEL comes while the collector is about to fail */
+TEST_F(async, p04_cancel_of_a_call_whose_collect_fails)
+{
+	struct kt_stall *stall = kt_stall_new(0);
+	struct kipc_iovec room[2] = {
+		{ .base = kt_ptr(stall->page), .len = 1 },
+		{ .base = kt_ptr(kt_hole()), .len = 16 },
+	};
+	struct kipc_result taken, result;
+	struct kipc_op_rpc op = kt_rpc_op(NULL, 0, NULL, 0, &result);
+	struct kt_job *collector;
+
+	op.token = start(self->cli, 0, 3, -1);
+	ASSERT_EQ(0, take(self->srv, &taken));
+	ASSERT_EQ(0, kipc_reply(self->srv, taken.token, "reply", 5));
+	op.reply.base = kt_ptr(room);
+	op.reply.iovcnt = 2;
+	collector = kt_start_ioctl(KT_THREAD, self->cli, KIPC_IOC_RPC, &op);
+	ASSERT_TRUE(kt_stalled(stall));
+	EXPECT_EQ(KIPC_RESULT_DELIVERED, kipc_cancel(self->cli, op.token));
+	kt_release(stall);
+	EXPECT_EQ(-EFAULT, kt_join(collector));
+	EXPECT_EQ(-ENOENT, finish(self->cli, op.token, &result));
+	EXPECT_EQ(-ENOENT, finish(self->cli, 0, &result));
+	EXPECT_EQ(0, polled(self->cli) & POLLPRI);
+}
+
+TEST_F(async, p05_a_signal_to_who_waits_for_the_next)
+{
+	struct job *collector = &self->jobs[1];
+
+	ASSERT_NE(0, start(self->cli, 0, 3, -1));
+	collector->fd = self->cli;
+	collector->catches = true;
+	collector->head.flags = KIPC_NEXT | KIPC_NORESTART;
+	job_start(collector, job_rpc_raw);
+	await_asleep(collector);
+	ASSERT_TRUE(job_signal(collector));
+	ASSERT_EQ(0, job_join(collector));
+	EXPECT_EQ(-EINTR, collector->ret);
+	/* the call is as it was */
+	EXPECT_EQ(1, kt_stat(self->srv).msgs);
+}
+
 TEST_HARNESS_MAIN

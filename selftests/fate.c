@@ -453,4 +453,27 @@ TEST_F(fate, p04_client_close)
 	expect_withdrawn();
 }
 
+/* A call that was answered and could neither be told nor be kept for later */
+TEST(p04_a_call_whose_struct_cannot_be_written)
+{
+	struct kipc_op_rpc *op = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+				      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int srv = private_endpoint(0, NULL), cli = open_same(srv, KIPC_RIGHT_SEND);
+	struct kipc_result result;
+	struct kt_job *caller;
+
+	ASSERT_NE(MAP_FAILED, (void *)op);
+	*op = kt_rpc_op("?", 1, kt_hole(), 16, NULL);
+	ASSERT_EQ(0, mprotect(op, 4096, PROT_READ));
+	caller = kt_start_ioctl(KT_THREAD, cli, KIPC_IOC_RPC, op);
+	ASSERT_EQ(1, take(srv, &result));
+	ASSERT_EQ(0, kipc_reply(srv, result.token, "reply", 5));
+	EXPECT_EQ(-EFAULT, kt_join(caller));
+	EXPECT_EQ(0, op->token);
+	EXPECT_EQ(-ENOENT, finish(cli, 0, &result));
+	EXPECT_TRUE(kt_quiet(srv));
+	close(cli);
+	close(srv);
+}
+
 TEST_HARNESS_MAIN

@@ -671,4 +671,32 @@ TEST_F(order, p13_a_newcomer_does_not_overtake_a_waiting_receiver)
 	EXPECT_TRUE(kt_quiet(self->fd));
 }
 
+/* More than are let in at a time */
+TEST_F(order, p13_room_for_many_at_once)
+{
+	struct kipc_attr attr = { .max_size = 8, .max_msgs = 1 };
+	struct kipc_op_stat set = {
+		.what = KIPC_SET_CAPACITY,
+		.info.attr = { .max_size = 8, .max_msgs = 100 },
+	};
+	enum { MANY = 40 };
+	struct kipc_op_send *send = kt_new(struct kipc_op_send);
+	struct kt_job *jobs[MANY];
+	int dev = kt_device(), fd = kt_private(dev, 0, &attr);
+
+	*send = kt_send_op(NULL, 0);
+	ASSERT_EQ(0, kt_send(fd, 0, 0, 0, NULL, 0));
+	for (unsigned int i = 0; i < MANY; i++) {
+		jobs[i] = kt_start_ioctl(KT_FORK, fd, KIPC_IOC_SEND, send);
+		ASSERT_TRUE(kt_asleep(jobs[i]));
+	}
+	EXPECT_EQ(0, kt_op_set(fd, &set));
+	for (unsigned int i = 0; i < MANY; i++)
+		EXPECT_EQ(0, kt_join(jobs[i]));
+	EXPECT_EQ(MANY + 1, kt_stat(fd).msgs);
+	EXPECT_EQ(0, kt_stat(fd).waiters);
+	close(fd);
+	close(dev);
+}
+
 TEST_HARNESS_MAIN

@@ -93,4 +93,65 @@ TEST_F(peek, p08_removal_ends_it)
 	EXPECT_EQ(-EIDRM, self->job->ret);
 }
 
+TEST_F(peek, p01_many_that_the_selector_passes_over)
+{
+	for (unsigned int i = 0; i < 100; i++)
+		ASSERT_EQ(0, kt_send(self->cli, 0, SKIPPED, 1, "bb", 2));
+	ASSERT_EQ(0, kt_send(self->cli, 0, 1, 0, "a", 1));
+	/* behind a cursor they are passed over one by one */
+	self->job->token = 1;
+	job_start(self->job, job_peek);
+	ASSERT_EQ(0, job_join(self->job));
+	EXPECT_EQ(1, self->job->ret);
+	EXPECT_EQ(1, self->job->result.type);
+}
+
+/* The payload of a call that is taken meanwhile stays until the last look at it ends */
+TEST_F(peek, p02_a_call_is_taken_while_somebody_peeks_at_it)
+{
+	struct job *jobs = jobs_new(2), *caller = &jobs[0], *peeker = &jobs[1];
+	struct kipc_result result;
+
+	caller->fd = self->cli;
+	caller->size = JOB_BUF;
+	memset(caller->in, 'c', JOB_BUF);
+	job_start(caller, job_rpc);
+	await_stat(self->srv, msgs, 1);
+	peeker->fd = self->srv;
+	peeker->head.flags = KIPC_PEEK;
+	peeker->stall = STALL_OUT;
+	job_start(peeker, job_recv);
+	await_stalled(peeker);
+	ASSERT_EQ(JOB_BUF, take(self->srv, &result));
+	ASSERT_EQ(0, kipc_reply(self->srv, result.token, NULL, 0));
+	ASSERT_EQ(0, job_join(caller));
+	job_release(peeker);
+	ASSERT_EQ(0, job_join(peeker));
+	EXPECT_EQ(JOB_BUF, peeker->ret);
+	EXPECT_EQ(0, memcmp(peeker->out, caller->in, JOB_BUF));
+	EXPECT_TRUE(kt_quiet(self->srv));
+}
+
+TEST_F(peek, p10_who_waits_to_peek_is_a_waiter)
+{
+	struct kipc_result result;
+	char buf[8192];
+	struct kipc_op_recv op = kt_recv_op(buf, sizeof(buf), &result);
+	struct job *receiver = &jobs_new(1)[0];
+
+	op.flags = KIPC_PEEK;
+	kt_set_param("waiters_max", 1);
+	receiver->fd = self->srv;
+	receiver->head.flags = KIPC_TYPE_EQ;
+	receiver->head.type = 4711;
+	job_start(receiver, job_recv);
+	await_asleep(receiver);
+	EXPECT_EQ(-ENOSPC, kt_op_recv(self->srv, &op));
+	kt_restore_params();
+	EXPECT_TRUE(job_kill(receiver));
+	op.deadline = kt_in_ms(10);
+	EXPECT_EQ(-ETIMEDOUT, kt_op_recv(self->srv, &op));
+	EXPECT_TRUE(kt_quiet(self->srv));
+}
+
 TEST_HARNESS_MAIN

@@ -52,6 +52,21 @@ static int said(int fd)
 	return poll(&pfd, 1, 0) < 0 ? -1 : pfd.revents;
 }
 
+static void sleep_in_poll(struct job *job)
+{
+	struct pollfd pfd = { .fd = job->fd, .events = (short)job->token };
+
+	job->ret = poll(&pfd, 1, -1) == 1 ? pfd.revents : -errno;
+}
+
+static bool start_poller(struct job *job, int fd, short events)
+{
+	job->fd = fd;
+	job->token = (uint64_t)events;
+	job_start_thread(job, sleep_in_poll);
+	return kt_until(job_sleeps_in(job, SYS_poll));
+}
+
 TEST_F(poll, readable_when_a_receive_would_succeed)
 {
 	struct kipc_result result;
@@ -183,6 +198,22 @@ TEST_F(poll, at_a_rendezvous_writable_when_a_receiver_waits)
 	EXPECT_EQ(READABLE, said(srv) & READABLE);
 	ASSERT_EQ(0, take(srv, &receiver->result));
 	ASSERT_EQ(0, job_join(poller));
+	close(cli);
+	close(srv);
+}
+
+TEST_F(poll, at_a_rendezvous_a_poller_is_woken_by_a_receiver)
+{
+	int srv = private_endpoint(KIPC_OPEN_RENDEZVOUS, NULL);
+	int cli = open_same(srv, KIPC_RIGHT_SEND);
+	struct job *receiver = &self->jobs[0], *poller = &self->jobs[1];
+
+	ASSERT_TRUE(start_poller(poller, cli, POLLOUT));
+	receiver->fd = srv;
+	job_start(receiver, job_recv);
+	ASSERT_EQ(0, job_join(poller));
+	EXPECT_EQ(POLLOUT, poller->ret);
+	EXPECT_TRUE(job_kill(receiver));
 	close(cli);
 	close(srv);
 }
@@ -387,21 +418,6 @@ TEST_F(poll, level_triggered_tells_it_until_it_is_taken)
 	ASSERT_EQ(1, take(self->srv, &result));
 	EXPECT_EQ(0, told(ep));
 	close(ep);
-}
-
-static void sleep_in_poll(struct job *job)
-{
-	struct pollfd pfd = { .fd = job->fd, .events = (short)job->token };
-
-	job->ret = poll(&pfd, 1, -1) == 1 ? pfd.revents : -errno;
-}
-
-static bool start_poller(struct job *job, int fd, short events)
-{
-	job->fd = fd;
-	job->token = (uint64_t)events;
-	job_start_thread(job, sleep_in_poll);
-	return kt_until(job_sleeps_in(job, SYS_poll));
 }
 
 TEST_F(poll, a_poller_is_woken_by_a_message)

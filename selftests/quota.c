@@ -765,4 +765,34 @@ TEST_F(quota, p10_uids_of_a_user_namespace_are_one_user)
 	close(*fd);
 }
 
+/* What SET has charged for a change that fails is given back */
+TEST_F(quota, p10_a_failed_change_costs_nothing)
+{
+	struct kipc_attr attr = { .max_size = 4096, .max_bytes = 65536, .max_msgs = 1 };
+	int other = (int)kt_openl(self->dev, KT_NAME("taken"), .flags = KIPC_OPEN_CREATE,
+				  .rights = KT_ALL_RIGHTS);
+	int fd = (int)create_as(self->dev, A, &attr);
+	struct kipc_op_stat set = {
+		.what = KIPC_SET_CAPACITY | KIPC_SET_KEY | KIPC_SET_NAME,
+		.info = { .attr = attr, .key = 0x4712, .name = "taken" },
+	};
+
+	ASSERT_LE(0, other);
+	ASSERT_LE(0, fd);
+	set.info.attr.max_bytes = 131072;
+	kt_set_param("user_capacity_max", 131072 + 256);
+	for (unsigned int i = 0; i < 4; i++)
+		EXPECT_EQ(-EEXIST, kt_do_as(A, kt_op_set(fd, &set)));
+	EXPECT_EQ(65536, kt_stat(fd).attr.max_bytes);
+	EXPECT_EQ(-ENOENT, kt_openl(self->dev, .key = 0x4712, .rights = KIPC_RIGHT_SEND));
+	/* the very last there is */
+	strcpy(set.info.name, "free");
+	EXPECT_EQ(0, kt_do_as(A, kt_op_set(fd, &set)));
+	EXPECT_EQ(131072, kt_stat(fd).attr.max_bytes);
+	/* what it is called already is no change, and no other's */
+	EXPECT_EQ(0, kt_do_as(A, kt_op_set(fd, &set)));
+	close(fd);
+	close(other);
+}
+
 TEST_HARNESS_MAIN

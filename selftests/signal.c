@@ -657,4 +657,35 @@ TEST_F(signal, p05_storm_without_sa_restart)
 	storm(_metadata, self, 0);
 }
 
+static long call_until_interrupted(void *arg)
+{
+	struct kipc_op_rpc op = kt_rpc_op(NULL, 0, NULL, 0, NULL);
+	long ret;
+
+	kt_catch(SIGUSR1, 0);
+	op.flags = KIPC_NORESTART;
+	ret = kt_op_rpc(*(int *)arg, &op);
+	return ret == -EINTR && !op.token ? -EPROTO : ret;
+}
+
+/* Interrupted calls are never refused, but who has too many makes no new ones */
+TEST_F(signal, p10_interrupted_calls_count)
+{
+	int *fd = kt_new(int);
+	struct kipc_result result;
+	struct kt_job *caller;
+
+	*fd = self->cli;
+	kt_set_param("user_calls_max", 1);
+	for (unsigned int i = 0; i < 2; i++) {
+		caller = kt_start(KT_AS(KT_UID_A), call_until_interrupted, fd);
+		ASSERT_EQ(0, take(self->srv, &result));
+		ASSERT_TRUE(kt_asleep(caller));
+		ASSERT_TRUE(kt_signal(caller, SIGUSR1));
+		EXPECT_EQ(-EINTR, kt_join(caller));
+	}
+	EXPECT_EQ(-EDQUOT, kt_run(KT_AS(KT_UID_A), call_until_interrupted, fd));
+	kt_restore_params();
+}
+
 TEST_HARNESS_MAIN
