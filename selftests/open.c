@@ -917,25 +917,25 @@ TEST_F(open, a_device_file_of_another_namespace)
 /* NEXT with an id of the past does not pass over who has its place now */
 TEST(next_after_an_id_that_has_ended)
 {
-	int dev = kt_device(), fd = kt_private(dev, 0, NULL), again = -1;
-	uint32_t old = kt_id(fd), id = 0, next;
+	uint32_t old, id = 0, next;
+	int dev = kt_device(), fd;
 
-	close(fd);
 	kt_set_param("endpoints_max", 4);
+	fd = kt_private(dev, 0, NULL);
+	old = kt_id(fd);
 	/* indexes go round: until this one's comes again, with another generation */
-	for (unsigned int i = 0; i < 10000 && id >> 11 != old >> 11; i++) {
-		if (again >= 0)
-			close(again);
-		again = kt_private(dev, 0, NULL);
-		id = kt_id(again);
+	for (unsigned int i = 0; i < 100 && id >> 11 != old >> 11; i++) {
+		close(fd);
+		fd = kt_private(dev, 0, NULL);
+		id = kt_id(fd);
 	}
+	kt_restore_params();
 	ASSERT_EQ(old >> 11, id >> 11);
 	ASSERT_NE(old, id);
 	next = old;
 	EXPECT_EQ(0, kt_next(dev, &next));
 	EXPECT_EQ(id, next);
-	kt_restore_params();
-	close(again);
+	close(fd);
 	close(dev);
 }
 
