@@ -267,6 +267,8 @@ bool expect_right(const struct expect *expect, const struct question *question,
 			     status ? strerror(status) : "an answer");
 	if (refuse)
 		return true;
+	if (!word)
+		return wrong(why, why_size, "nobody would ask for \"%s\"", question->word);
 	if (size < sizeof(*answer) || size != sizeof(*answer) + answer->length)
 		return wrong(why, why_size, "the answer has %zu bytes", size);
 	if (answer->client != question->client || answer->number != question->number)

@@ -87,6 +87,8 @@ static void show_state(void)
 		       ledger_ended(&ledger->clients[i]));
 	while (file && fgets(line, sizeof(line), file))
 		fputs(line, stdout);
+	if (file)
+		fclose(file);
 }
 
 static void __attribute__((noreturn)) give_up(void)
