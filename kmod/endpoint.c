@@ -562,7 +562,7 @@ static int kipc_open_create(struct kipc_ns *ns, const struct kipc_op_open *op,
 
 fail:
 	kipc_ns_withdraw(ns, ep);
-	if (file->ep) {
+	if (file->share) {
 		struct kipc_after after;
 
 		kipc_lock(ep, &after);

@@ -56,24 +56,25 @@ static struct kipc_msg *node_msg(struct kipc_node *node)
 
 static bool kipc_by_place_less(struct rb_node *a, const struct rb_node *b)
 {
-	return kipc_msg_place(by_place_msg(a)) <
+	return kipc_msg_place(rb_entry(a, struct kipc_msg, by_place)) <
 	       kipc_msg_place(rb_entry(b, struct kipc_msg, by_place));
 }
 
 static bool kipc_blocked_less(struct rb_node *a, const struct rb_node *b)
 {
-	return kipc_msg_place(blocked_msg(a)) <
+	return kipc_msg_place(rb_entry(a, struct kipc_msg, blocked)) <
 	       kipc_msg_place(rb_entry(b, struct kipc_msg, blocked));
 }
 
+/* A stalled share has a blocked message. */
 static u64 kipc_stalled_place(const struct kipc_share *share)
 {
-	return kipc_msg_place(blocked_msg(rb_first_cached(&share->blocked)));
+	return kipc_msg_place(rb_entry(rb_first_cached(&share->blocked), struct kipc_msg, blocked));
 }
 
 static bool kipc_stalled_less(struct rb_node *a, const struct rb_node *b)
 {
-	return kipc_stalled_place(stalled_share(a)) <
+	return kipc_stalled_place(rb_entry(a, struct kipc_share, stalled)) <
 	       kipc_stalled_place(rb_entry(b, struct kipc_share, stalled));
 }
 
