@@ -42,6 +42,7 @@ static void send_text(struct log *log, enum log_level level, uint32_t prio,
 	message.length = (uint32_t)length;
 	part.iov_len = offsetof(struct log_message, text) + message.length;
 
+	/* cppcheck-suppress unreadVariable ; the kernel reads it, through part */
 	message.sequence = atomic_fetch_add(&log->source->begun[level], 1);
 	ret = kipc_sendmsg(log->fd, &msg, -1);
 	if (ret < 0)

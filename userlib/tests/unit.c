@@ -152,10 +152,10 @@ static bool refused(long ret)
 
 static bool zeros(const void *memory, size_t size)
 {
-	const unsigned char *bytes = memory;
+	const unsigned char *byte = memory;
 
-	while (size && !*bytes) {
-		bytes++;
+	while (size && !*byte) {
+		byte++;
 		size--;
 	}
 	return !size;
