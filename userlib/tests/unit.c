@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Tests of libkipc without the module: this program has an ioctl(2) and a
- * syscall(2) of its own, which note what the library asks for and answer what
- * the test wants. It is linked with the static library, internals included.
+ * Tests of libkipc without the module: the linker (--wrap) gives the library an
+ * ioctl(2) and a syscall(2) of this program, which note what it asks for and
+ * answer what the test wants. It is linked with the library's internals too.
+ *
+ * With the argument "functions" it names the functions that it calls.
  */
 #include "internal.h"
 
@@ -10,6 +12,7 @@
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 
@@ -34,26 +37,28 @@ static void end(const char *name)
 	failed_before = failures;
 }
 
+union op {
+	struct kipc_limits limits;
+	struct kipc_op_open open;
+	struct kipc_op_restrict restricted;
+	struct kipc_op_stat stat;
+	struct kipc_op_remove remove;
+	struct kipc_op_next next;
+	struct kipc_op_send send;
+	struct kipc_op_recv recv;
+	struct kipc_op_rpc rpc;
+	struct kipc_op_reply reply;
+	struct kipc_op_reply_recv reply_recv;
+	struct kipc_op_token token;
+	struct kipc_op_shutdown shutdown;
+};
+
 /* The kernel played here: what it was asked, and what it answers */
 static struct {
 	unsigned int calls;
 	unsigned int opens, closes;
 	unsigned long request[4];
-	union {
-		struct kipc_limits limits;
-		struct kipc_op_open open;
-		struct kipc_op_restrict restricted;
-		struct kipc_op_stat stat;
-		struct kipc_op_remove remove;
-		struct kipc_op_next next;
-		struct kipc_op_send send;
-		struct kipc_op_recv recv;
-		struct kipc_op_rpc rpc;
-		struct kipc_op_reply reply;
-		struct kipc_op_reply_recv reply_recv;
-		struct kipc_op_token token;
-		struct kipc_op_shutdown shutdown;
-	} op;			/* of the first call */
+	union op op;		/* of the first call */
 	int ret;		/* >= 0, or a negative errno */
 	int open_ret;
 	void (*act)(void *op);	/* on the first call */
@@ -67,7 +72,10 @@ static void look(const struct kipc_payload *payload, struct kipc_iovec *to)
 		memcpy(to, (void *)(uintptr_t)payload->base, payload->iovcnt * sizeof(*to));
 }
 
-int ioctl(int fd, unsigned long request, ...)
+int __wrap_ioctl(int fd, unsigned long request, ...);
+long __wrap_syscall(long number, ...);
+
+int __wrap_ioctl(int fd, unsigned long request, ...)
 {
 	va_list arguments;
 	void *op;
@@ -77,7 +85,10 @@ int ioctl(int fd, unsigned long request, ...)
 	va_end(arguments);
 
 	CHECK(fd == HANDLE || fd == DEVICE);
-	CHECK(kernel.calls < ARRAY_SIZE(kernel.request));
+	if (kernel.calls == ARRAY_SIZE(kernel.request)) {
+		printf("not ok unit: the library makes one system call after the other\n");
+		exit(1);
+	}
 	kernel.request[kernel.calls++] = request;
 	if (kernel.calls > 1)
 		return 0;
@@ -104,7 +115,7 @@ int ioctl(int fd, unsigned long request, ...)
 	return -1;
 }
 
-long syscall(long number, ...)
+long __wrap_syscall(long number, ...)
 {
 	va_list arguments;
 	int ret = 0;
@@ -385,6 +396,13 @@ static void test_inspect(void)
 
 static char bytes[64], room[64];
 
+static void act_needed(void *argument)
+{
+	struct kipc_op_recv *op = argument;
+
+	((struct kipc_result *)(uintptr_t)op->result)->size = 4711;
+}
+
 static void test_messages(void)
 {
 	struct iovec iov[KIPC_IOV_MAX + 1];
@@ -481,7 +499,21 @@ static void test_messages(void)
 	CHECK(recv->type == 3 && recv->flags == msg.flags && recv->endpoint == 4);
 	CHECK(recv->after == TOKEN && recv->after_type == 2 && recv->payload.iovcnt == 2);
 	CHECK(seen[0][1].base == (uintptr_t)bytes && seen[0][1].len == 2);
+
+	/* what the kernel tells with an error (the room that KIPC_ANYSIZE lacked) stays */
+	play(-EMSGSIZE, act_needed);
+	CHECK(kipc_recvmsg(HANDLE, NULL, &result, -1) == -EMSGSIZE && result.size == 4711);
 	end("send, recv");
+}
+
+static void act_remote(void *argument)
+{
+	struct kipc_op_rpc *op = argument;
+	struct kipc_result *result = (void *)(uintptr_t)op->result;
+
+	result->flags = KIPC_RESULT_REMOTE | KIPC_RESULT_DELIVERED;
+	result->cookie = op->cookie;
+	result->size = 3;
 }
 
 static void act_goes_on(void *argument)
@@ -557,6 +589,15 @@ static void test_calls(void)
 	play(-EDQUOT, NULL);
 	CHECK(kipc_rpc_start(HANDLE, &req, 77, &token, -1) == -EDQUOT && !token);
 	CHECK(asked(1, KIPC_IOC_RPC));
+
+	/* an error that is the server's answer */
+	play(-EPERM, act_remote);
+	CHECK(kipc_rpcmsg(HANDLE, &req, &reply, &result, 1) == -EPERM && asked(1, KIPC_IOC_RPC));
+	CHECK(result.flags == (KIPC_RESULT_REMOTE | KIPC_RESULT_DELIVERED));
+	CHECK(result.cookie == 2 && result.size == 3 && !result.token);
+	play(-EPERM, act_remote);
+	CHECK(kipc_rpc_finish(HANDLE, TOKEN, &reply, &result, 1) == -EPERM);
+	CHECK(result.flags == (KIPC_RESULT_REMOTE | KIPC_RESULT_DELIVERED) && result.size == 3);
 
 	/* the token stays the caller's */
 	play(-EINTR, act_goes_on);
@@ -728,8 +769,386 @@ static void test_server(void)
 	end("reply_recv");
 }
 
-int main(void)
+/*
+ * Every function with arguments that all differ, so that a member that is missing,
+ * changed, or in another's place shows.
+ */
+#define TIME_MS		12345
+#define PAYLOAD(n)	{ .base = (uintptr_t)segments[n], .iovcnt = 2 }
+#define BYTES		{ .base = (uintptr_t)bytes, .len = 21 }
+#define ROOM		{ .base = (uintptr_t)room, .len = 43 }
+
+static struct iovec segments[2][2] = {
+	{ { bytes, 1 }, { bytes + 1, 2 } },
+	{ { room, 3 }, { room + 3, 4 } },
+};
+static struct kipc_msg sent = {
+	.type = 0x1111, .prio = 22, .endpoint = 33, .flags = KIPC_REALTIME | KIPC_NORESTART,
+	.iov = segments[0], .iovcnt = 2,
+};
+static struct kipc_msg taken = {
+	.type = 0x4444, .endpoint = 55, .flags = KIPC_REALTIME | KIPC_TYPE_NE, .after = 0x6666,
+	.after_type = 0x7777, .iov = segments[1], .iovcnt = 2,
+};
+static struct kipc_msg asks = {
+	.type = 0x8888, .cookie = 0x9999, .prio = 11, .endpoint = 22,
+	.flags = KIPC_REALTIME | KIPC_IDEMPOTENT, .iov = segments[0], .iovcnt = 2,
+};
+static struct kipc_msg gets = { .flags = KIPC_TRUNCATE, .iov = segments[1], .iovcnt = 2 };
+static struct kipc_msg answers = {
+	.type = 0x3333, .status = 44, .iov = segments[0], .iovcnt = 2,
+};
+static struct kipc_attr attr = { .max_size = 1, .max_msgs = 2, .max_bytes = 3 };
+static struct kipc_endpoint state = { .key = 1, .mode = 2, .uid = 3, .name = "n" };
+
+/* Where functions write; poisoned before each */
+static struct {
+	struct kipc_result result;
+	struct kipc_limits limits;
+	struct kipc_endpoint endpoint;
+	uint64_t token;
+	uint32_t id;
+} out;
+
+static long every_create(void)
 {
+	return kipc_create("some", KIPC_OPEN_PERSIST, 0421, &attr);
+}
+
+static long every_open(void)
+{
+	return kipc_open("key:0xabcdef0123456789", KIPC_RIGHT_RECV | KIPC_OPEN_ANY_OWNER, TIME_MS);
+}
+
+static long every_open_device(void)
+{
+	return kipc_open_device();
+}
+
+static long every_info(void)
+{
+	return kipc_info(HANDLE, &out.limits);
+}
+
+static long every_restrict(void)
+{
+	return kipc_restrict(HANDLE, KIPC_RIGHT_SEND, TOKEN);
+}
+
+static long every_shutdown(void)
+{
+	return kipc_shutdown(HANDLE);
+}
+
+static long every_stat(void)
+{
+	return kipc_stat(HANDLE, 66, &out.endpoint);
+}
+
+static long every_set(void)
+{
+	return kipc_set(HANDLE, 77, KIPC_SET_UID | KIPC_SET_NAME, &state);
+}
+
+static long every_remove(void)
+{
+	return kipc_remove(HANDLE, 88);
+}
+
+static long every_next(void)
+{
+	return kipc_next(HANDLE, 99, &out.id);
+}
+
+static long every_send(void)
+{
+	return kipc_send(HANDLE, bytes, 21, TIME_MS);
+}
+
+static long every_recv(void)
+{
+	return kipc_recv(HANDLE, room, 43, &out.result, TIME_MS);
+}
+
+static long every_rpc(void)
+{
+	return kipc_rpc(HANDLE, bytes, 21, room, 43, TIME_MS);
+}
+
+static long every_reply(void)
+{
+	return kipc_reply(HANDLE, TOKEN, bytes, 21);
+}
+
+static long every_reply_error(void)
+{
+	return kipc_reply_error(HANDLE, TOKEN, 12);
+}
+
+static long every_reply_recv(void)
+{
+	out.result.token = TOKEN;
+	return kipc_reply_recv(HANDLE, bytes, 21, room, 43, &out.result, TIME_MS);
+}
+
+static long every_sendmsg(void)
+{
+	return kipc_sendmsg(HANDLE, &sent, TIME_MS);
+}
+
+static long every_recvmsg(void)
+{
+	return kipc_recvmsg(HANDLE, &taken, &out.result, TIME_MS);
+}
+
+static long every_rpcmsg(void)
+{
+	return kipc_rpcmsg(HANDLE, &asks, &gets, &out.result, TIME_MS);
+}
+
+static long every_replymsg(void)
+{
+	return kipc_replymsg(HANDLE, TOKEN, &answers);
+}
+
+static long every_reply_recvmsg(void)
+{
+	out.result.token = TOKEN;
+	return kipc_reply_recvmsg(HANDLE, &answers, &taken, &out.result, TIME_MS);
+}
+
+static long every_rpc_start(void)
+{
+	return kipc_rpc_start(HANDLE, &asks, 1000, &out.token, TIME_MS);
+}
+
+static long every_rpc_finish(void)
+{
+	return kipc_rpc_finish(HANDLE, TOKEN, &gets, &out.result, TIME_MS);
+}
+
+static long every_cancel(void)
+{
+	return kipc_cancel(HANDLE, TOKEN);
+}
+
+static long every_wanted(void)
+{
+	return kipc_wanted(HANDLE, TOKEN);
+}
+
+static long every_adopt(void)
+{
+	return kipc_adopt(HANDLE, TOKEN);
+}
+
+enum clock { NO_TIME, MONOTONIC, REALTIME };
+
+struct function {
+	const char *name;
+	long (*call)(void);
+	unsigned long request;
+	union op want;			/* deadline apart */
+	size_t deadline;		/* where in it */
+	enum clock clock;
+	bool result;			/* has one */
+};
+
+static uint64_t now_ns(enum clock clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock == REALTIME ? CLOCK_REALTIME : CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* On a 32-bit machine the library has its own copy of the segments. */
+static void same_segments(struct kipc_payload *payload, const struct kipc_iovec *got)
+{
+	const struct iovec *want = (const void *)(uintptr_t)payload->base;
+
+	for (uint32_t i = 0; i < payload->iovcnt; i++)
+		CHECK(got[i].base == (uintptr_t)want[i].iov_base && got[i].len == want[i].iov_len);
+}
+
+static void same_payloads(union op *want, unsigned long request)
+{
+	struct kipc_payload *wanted[2] = { NULL }, *got[2] = { NULL };
+
+	if (request == KIPC_IOC_SEND) {
+		wanted[0] = &want->send.payload, got[0] = &kernel.op.send.payload;
+	} else if (request == KIPC_IOC_RECV) {
+		wanted[0] = &want->recv.payload, got[0] = &kernel.op.recv.payload;
+	} else if (request == KIPC_IOC_RPC) {
+		wanted[0] = &want->rpc.request, got[0] = &kernel.op.rpc.request;
+		wanted[1] = &want->rpc.reply, got[1] = &kernel.op.rpc.reply;
+	} else if (request == KIPC_IOC_REPLY) {
+		wanted[0] = &want->reply.payload, got[0] = &kernel.op.reply.payload;
+	} else if (request == KIPC_IOC_REPLY_RECV) {
+		wanted[0] = &want->reply_recv.reply, got[0] = &kernel.op.reply_recv.reply;
+		wanted[1] = &want->reply_recv.recv.payload;
+		got[1] = &kernel.op.reply_recv.recv.payload;
+	}
+	for (int i = 0; i < 2; i++) {
+		if (wanted[i] && wanted[i]->iovcnt) {
+			same_segments(wanted[i], seen[i]);
+			wanted[i]->base = got[i]->base;
+		}
+	}
+}
+
+/* Once through @function, whose system call gives @ret */
+static void once(const struct function *function, int ret)
+{
+	const long expected = !function->request ? DEVICE : function->call == every_cancel &&
+			      ret > 0 ? 0 : ret;
+	const unsigned int opens = function->request == KIPC_IOC_OPEN || !function->request;
+	uint64_t before = 0, after, deadline;
+	union op want = function->want;
+	int was = failures;
+	long got;
+
+	play(ret, NULL);
+	memset(&out, POISON, sizeof(out));
+	if (function->clock)
+		before = now_ns(function->clock);
+	got = function->call();
+	CHECK(errno == EXDEV);
+	CHECK(got == expected);
+	CHECK(kernel.opens == opens);
+	if (function->request) {
+		/* once, whatever the error: EINTR is the caller's to see */
+		CHECK(asked(1, function->request) && kernel.closes == opens);
+		if (function->clock) {
+			after = now_ns(function->clock);
+			memcpy(&deadline, (char *)&kernel.op + function->deadline,
+			       sizeof(deadline));
+			CHECK(deadline >= before + TIME_MS * 1000000ULL);
+			CHECK(deadline <= after + TIME_MS * 1000000ULL);
+			memcpy((char *)&want + function->deadline, &deadline, sizeof(deadline));
+		}
+		same_payloads(&want, function->request);
+		CHECK(!memcmp(&kernel.op, &want, _IOC_SIZE(function->request)));
+	}
+	if (function->result) {
+		uint64_t token = function->request == KIPC_IOC_REPLY_RECV && ret < 0 ? TOKEN : 0;
+
+		/* (on success the kernel writes it, which is not played here) */
+		CHECK(ret >= 0 || out.result.token == token);
+		out.result.token = 0;
+		CHECK(zeros(&out.result, sizeof(out.result)));
+	}
+	if (ret < 0) {
+		CHECK(out.id == 0x5a5a5a5a && out.endpoint.id == 0x5a5a5a5a);
+		if (function->call == every_info)
+			CHECK(zeros(&out.limits, sizeof(out.limits)));
+		if (function->call == every_rpc_start)
+			CHECK(!out.token);
+	}
+	if (failures != was)
+		printf("# in kipc_%s() with %d\n", function->name, ret);
+}
+
+#define OPERATION(what, number, ...)	\
+	{ .name = #what, .call = every_##what, .request = KIPC_IOC_##number, __VA_ARGS__ }
+#define TIMED(which, member)	.clock = which, .deadline = offsetof(union op, member)
+
+static void test_every(bool list)
+{
+	const struct function functions[] = {
+		OPERATION(create, OPEN, .want.open = {
+			.flags = KIPC_OPEN_CREATE | KIPC_OPEN_PERSIST,
+			.rights = KIPC_RIGHT_SEND | KIPC_RIGHT_RECV | KIPC_RIGHT_CONTROL,
+			.name_len = 4, .mode = 0421, .attr = attr }),
+		OPERATION(open, OPEN, .want.open = {
+			.flags = KIPC_OPEN_ANY_OWNER | KIPC_OPEN_WAIT, .rights = KIPC_RIGHT_RECV,
+			.key = 0xabcdef0123456789 }, TIMED(MONOTONIC, open.deadline)),
+		{ .name = "open_device", .call = every_open_device },
+		OPERATION(info, INFO, .want.limits = { 0 }),
+		OPERATION(restrict, RESTRICT, .want.restricted = {
+			.rights = KIPC_RIGHT_SEND, .badge = TOKEN }),
+		OPERATION(shutdown, SHUTDOWN, .want.shutdown = { 0 }),
+		OPERATION(stat, STAT, .want.stat = { .endpoint = 66 }),
+		OPERATION(set, SET, .want.stat = {
+			.endpoint = 77, .what = KIPC_SET_UID | KIPC_SET_NAME, .info = state }),
+		OPERATION(remove, REMOVE, .want.remove = { .endpoint = 88 }),
+		OPERATION(next, NEXT, .want.next = { .id = 99 }),
+		OPERATION(send, SEND, .want.send = { .payload = BYTES },
+			  TIMED(MONOTONIC, send.deadline)),
+		OPERATION(recv, RECV, .want.recv = {
+			.payload = ROOM, .result = (uintptr_t)&out.result },
+			TIMED(MONOTONIC, recv.deadline), .result = true),
+		OPERATION(rpc, RPC, .want.rpc = { .request = BYTES, .reply = ROOM },
+			  TIMED(MONOTONIC, rpc.deadline)),
+		OPERATION(reply, REPLY, .want.reply = { .token = TOKEN, .payload = BYTES }),
+		OPERATION(reply_error, REPLY, .want.reply = { .token = TOKEN, .status = 12 }),
+		OPERATION(reply_recv, REPLY_RECV, .want.reply_recv = {
+			.token = TOKEN, .reply = BYTES,
+			.recv = { .payload = ROOM, .result = (uintptr_t)&out.result } },
+			TIMED(MONOTONIC, reply_recv.recv.deadline), .result = true),
+		OPERATION(sendmsg, SEND, .want.send = {
+			.flags = KIPC_REALTIME | KIPC_NORESTART, .endpoint = 33, .type = 0x1111,
+			.prio = 22, .payload = PAYLOAD(0) }, TIMED(REALTIME, send.deadline)),
+		OPERATION(recvmsg, RECV, .want.recv = {
+			.flags = KIPC_REALTIME | KIPC_TYPE_NE, .endpoint = 55, .type = 0x4444,
+			.after = 0x6666, .after_type = 0x7777, .payload = PAYLOAD(1),
+			.result = (uintptr_t)&out.result },
+			TIMED(REALTIME, recv.deadline), .result = true),
+		OPERATION(rpcmsg, RPC, .want.rpc = {
+			.flags = KIPC_REALTIME | KIPC_IDEMPOTENT | KIPC_TRUNCATE, .endpoint = 22,
+			.type = 0x8888, .cookie = 0x9999, .prio = 11, .request = PAYLOAD(0),
+			.reply = PAYLOAD(1), .result = (uintptr_t)&out.result },
+			TIMED(REALTIME, rpc.deadline), .result = true),
+		OPERATION(replymsg, REPLY, .want.reply = {
+			.token = TOKEN, .status = 44, .type = 0x3333, .payload = PAYLOAD(0) }),
+		OPERATION(reply_recvmsg, REPLY_RECV, .want.reply_recv = {
+			.token = TOKEN, .status = 44, .type = 0x3333, .reply = PAYLOAD(0),
+			.recv = {
+				.flags = KIPC_REALTIME | KIPC_TYPE_NE, .endpoint = 55,
+				.type = 0x4444, .after = 0x6666, .after_type = 0x7777,
+				.payload = PAYLOAD(1), .result = (uintptr_t)&out.result } },
+			TIMED(REALTIME, reply_recv.recv.deadline), .result = true),
+		OPERATION(rpc_start, RPC, .want.rpc = {
+			.flags = KIPC_REALTIME | KIPC_IDEMPOTENT | KIPC_ASYNC, .endpoint = 22,
+			.type = 0x8888, .cookie = 0x9999, .prio = 11, .request = PAYLOAD(0),
+			.reply_room = 1000 }, TIMED(REALTIME, rpc.deadline)),
+		OPERATION(rpc_finish, RPC, .want.rpc = {
+			.flags = KIPC_TRUNCATE, .token = TOKEN, .reply = PAYLOAD(1),
+			.result = (uintptr_t)&out.result },
+			TIMED(MONOTONIC, rpc.deadline), .result = true),
+		OPERATION(cancel, CANCEL, .want.token = { .token = TOKEN }),
+		OPERATION(wanted, WANTED, .want.token = { .token = TOKEN }),
+		OPERATION(adopt, ADOPT, .want.token = { .token = TOKEN }),
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(functions); i++) {
+		struct function function = functions[i];
+
+		if (list) {
+			printf("kipc_%s\n", function.name);
+			continue;
+		}
+		if (function.call == every_create) {
+			/* Of the name only the address, which the literal does not tell here */
+			play(0, NULL);
+			every_create();
+			CHECK(!memcmp((char *)(uintptr_t)kernel.op.open.name, "some", 4));
+			function.want.open.name = kernel.op.open.name;
+		}
+		for (int ret = -133; ret <= 2; ret++)
+			once(&function, ret);
+	}
+	if (!list)
+		end("every function: arguments, results, errors, errno");
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && !strcmp(argv[1], "functions")) {
+		test_every(true);
+		return 0;
+	}
+	test_every(false);
 	test_addresses();
 	test_deadlines();
 	test_open();
