@@ -8,6 +8,7 @@
 #include <linux/uaccess.h>
 
 #include "call.h"
+#include "compat.h"
 #include "endpoint.h"
 #include "file.h"
 #include "trace.h"
@@ -432,8 +433,7 @@ static enum hrtimer_restart kipc_call_timer(struct hrtimer *timer)
 static void kipc_call_start_timer(struct kipc_call *call, const struct kipc_deadline *deadline)
 {
 	INIT_WORK(&call->expire, kipc_call_expire);
-	hrtimer_init(&call->timer, deadline->clock, HRTIMER_MODE_ABS);
-	call->timer.function = kipc_call_timer;
+	hrtimer_setup(&call->timer, kipc_call_timer, deadline->clock, HRTIMER_MODE_ABS);
 	call->timed = true;
 	refcount_inc(&call->msg.ref);
 	hrtimer_start(&call->timer, deadline->at, HRTIMER_MODE_ABS);

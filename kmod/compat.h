@@ -2,16 +2,34 @@
 /*
  * DOC: the only place that knows kernel versions
  *
- * Everything here is written for the oldest kernel supported, 6.1; newer ones
- * are adapted here and nowhere else.
+ * The rest of the module is written for the newest kernel supported; what an
+ * older one, down to 6.1, has not got or calls otherwise is made up for here
+ * and nowhere else.
  */
 #ifndef _KIPC_COMPAT_H
 #define _KIPC_COMPAT_H
 
+#include <linux/hrtimer.h>
 #include <linux/version.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
 #error "kipc needs Linux 6.1 or newer"
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+static inline void hrtimer_setup(struct hrtimer *timer,
+				 enum hrtimer_restart (*function)(struct hrtimer *),
+				 clockid_t clock, enum hrtimer_mode mode)
+{
+	hrtimer_init(timer, clock, mode);
+	timer->function = function;
+}
+
+static inline void hrtimer_setup_sleeper_on_stack(struct hrtimer_sleeper *sleeper,
+						  clockid_t clock, enum hrtimer_mode mode)
+{
+	hrtimer_init_sleeper_on_stack(sleeper, clock, mode);
+}
 #endif
 
 #endif /* _KIPC_COMPAT_H */

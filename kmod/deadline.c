@@ -6,6 +6,7 @@
 #include <linux/time_namespace.h>
 #include <linux/kipc.h>
 
+#include "compat.h"
 #include "deadline.h"
 
 static s64 kipc_time_offset(void)
@@ -67,8 +68,8 @@ int kipc_deadline_sleep(struct kipc_deadline *deadline)
 	}
 	if (!deadline->armed) {
 		deadline->armed = true;
-		hrtimer_init_sleeper_on_stack(&deadline->timer, deadline->clock,
-					      HRTIMER_MODE_ABS);
+		hrtimer_setup_sleeper_on_stack(&deadline->timer, deadline->clock,
+					       HRTIMER_MODE_ABS);
 		hrtimer_set_expires_range_ns(&deadline->timer.timer, deadline->at,
 					     current->timer_slack_ns);
 		hrtimer_sleeper_start_expires(&deadline->timer, HRTIMER_MODE_ABS);

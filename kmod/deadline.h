@@ -13,8 +13,6 @@
 #include <linux/hrtimer.h>
 #include <linux/ktime.h>
 
-#include "compat.h"
-
 /**
  * struct kipc_deadline - until when to wait
  * @at: host time on @clock
