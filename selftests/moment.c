@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The moment between a wake-up and what the woken task does about it. The test
- * and the sleeper share one CPU and the test runs with SCHED_FIFO: so it can
- * wake the sleeper and do one more thing before the sleeper runs, every time.
+ * and the sleeper share one CPU and the test runs with the higher real-time
+ * priority: so it can wake the sleeper and do one more thing before the sleeper
+ * runs, every time.
  */
 #include <sched.h>
 
@@ -35,12 +36,17 @@ FIXTURE_TEARDOWN(moment)
 	close(self->srv);
 }
 
-/* From here to let_run() nobody else runs on this CPU. */
-static void alone(void)
+/*
+ * From here to let_run() the sleeper does not run. It has a real-time priority
+ * too, because newer kernels let the others run once in a while even so.
+ */
+static void alone(const FIXTURE_DATA(moment) *self)
 {
-	struct sched_param param = { .sched_priority = 1 };
+	struct sched_param ours = { .sched_priority = 2 };
+	struct sched_param sleepers = { .sched_priority = 1 };
 
-	kt_need(!sched_setscheduler(0, SCHED_FIFO, &param));
+	kt_need(!sched_setscheduler(0, SCHED_FIFO, &ours));
+	kt_need(!sched_setscheduler(self->job->kt->tid, SCHED_FIFO, &sleepers));
 }
 
 static void let_run(void)
@@ -73,7 +79,7 @@ TEST_F(moment, p02_receiver_killed_after_the_handoff)
 	struct kipc_result result;
 
 	ASSERT_TRUE(receiver(self, job_recv, -1));
-	alone();
+	alone(self);
 	EXPECT_EQ(0, kt_send(self->cli, 0, 1, 0, "m", 1));
 	/* it is on its way to the receiver, no longer in the queue */
 	EXPECT_EQ(0, polled(self->srv) & POLLIN);
@@ -92,7 +98,7 @@ TEST_F(moment, p06_server_killed_after_the_handoff)
 	uint64_t token;
 
 	ASSERT_TRUE(receiver(self, job_take, -1));
-	alone();
+	alone(self);
 	token = start(self->cli, 0, 1, -1);
 	EXPECT_EQ(0, polled(self->srv) & POLLIN);
 	kill(self->job->kt->pid, SIGKILL);
@@ -112,7 +118,7 @@ TEST_F(moment, p02_signal_after_the_handoff)
 {
 	self->job->catches = true;
 	ASSERT_TRUE(receiver(self, job_recv, -1));
-	alone();
+	alone(self);
 	EXPECT_EQ(0, kt_send(self->cli, 0, 1, 0, "m", 1));
 	EXPECT_TRUE(kt_signal(self->job->kt, SIGUSR1));
 	let_run();
@@ -131,7 +137,7 @@ TEST_F(moment, p14_deadline_after_the_handoff)
 	uint64_t begin = kt_now();
 
 	ASSERT_TRUE(receiver(self, job_recv, 400));
-	alone();
+	alone(self);
 	EXPECT_EQ(0, kt_send(self->cli, 0, 1, 0, "m", 1));
 	while (kt_now() < begin + 500 * KT_MS)
 		;
@@ -147,7 +153,7 @@ TEST_F(moment, p08_removal_after_the_handoff)
 	uint64_t token;
 
 	ASSERT_TRUE(receiver(self, job_recv, -1));
-	alone();
+	alone(self);
 	token = start(self->cli, 0, 1, -1);
 	EXPECT_EQ(0, kipc_remove(self->srv, 0));
 	let_run();
@@ -162,7 +168,7 @@ TEST_F(moment, p07_cancel_after_the_handoff)
 	uint64_t token;
 
 	ASSERT_TRUE(receiver(self, job_recv, -1));
-	alone();
+	alone(self);
 	token = start(self->cli, 0, 1, -1);
 	EXPECT_EQ(0, kipc_cancel(self->cli, token));
 	let_run();
@@ -181,7 +187,7 @@ TEST_F(moment, p02_shutdown_after_the_handoff)
 	struct kipc_result result;
 
 	ASSERT_TRUE(receiver(self, job_recv, -1));
-	alone();
+	alone(self);
 	EXPECT_EQ(0, kt_send(self->cli, 0, 1, 0, "m", 1));
 	EXPECT_EQ(0, kipc_shutdown(self->srv));
 	let_run();
@@ -202,7 +208,7 @@ TEST_F(moment, p13_handoffs_to_a_sleeper_that_has_not_run)
 
 	/* it gets the first only; the others are for others */
 	ASSERT_TRUE(receiver(self, job_recv, -1));
-	alone();
+	alone(self);
 	EXPECT_EQ(0, kt_send(self->cli, 0, 1, 0, "1", 1));
 	EXPECT_EQ(0, kt_send(self->cli, 0, 2, 0, "22", 2));
 	EXPECT_EQ(2, kt_recv(self->srv, 0, 0, 0, buf, sizeof(buf), &result));
@@ -221,7 +227,7 @@ TEST_F(moment, p05_signal_after_the_reply)
 
 	self->job->catches = true;
 	ASSERT_TRUE(caller(self, -1, &taken));
-	alone();
+	alone(self);
 	EXPECT_EQ(0, kipc_reply(self->srv, taken.token, "reply", 5));
 	EXPECT_TRUE(kt_signal(self->job->kt, SIGUSR1));
 	let_run();
@@ -237,7 +243,7 @@ TEST_F(moment, p05_reply_after_the_signal)
 
 	self->job->catches = true;
 	ASSERT_TRUE(caller(self, -1, &taken));
-	alone();
+	alone(self);
 	EXPECT_TRUE(kt_signal(self->job->kt, SIGUSR1));
 	EXPECT_EQ(0, kipc_reply(self->srv, taken.token, "reply", 5));
 	let_run();
@@ -257,7 +263,7 @@ TEST_F(moment, p14_deadline_after_the_reply)
 	uint64_t begin = kt_now();
 
 	ASSERT_TRUE(caller(self, 400, &taken));
-	alone();
+	alone(self);
 	EXPECT_EQ(0, kipc_reply(self->srv, taken.token, "reply", 5));
 	while (kt_now() < begin + 500 * KT_MS)
 		;
@@ -274,7 +280,7 @@ TEST_F(moment, p14_reply_after_the_deadline)
 	int ret;
 
 	ASSERT_TRUE(caller(self, 400, &taken));
-	alone();
+	alone(self);
 	while (kt_now() < begin + 500 * KT_MS)
 		;
 	/* woken by its timer, but it has not given the call up yet */
@@ -296,7 +302,7 @@ TEST_F(moment, p07_caller_killed_after_the_reply)
 	struct kipc_result taken;
 
 	ASSERT_TRUE(caller(self, -1, &taken));
-	alone();
+	alone(self);
 	EXPECT_EQ(0, kipc_reply(self->srv, taken.token, "reply", 5));
 	kill(self->job->kt->pid, SIGKILL);
 	let_run();
@@ -311,7 +317,7 @@ TEST_F(moment, p07_reply_after_the_caller_was_killed)
 	int ret;
 
 	ASSERT_TRUE(caller(self, -1, &taken));
-	alone();
+	alone(self);
 	kill(self->job->kt->pid, SIGKILL);
 	/* still there, but it will never see this */
 	ret = kipc_reply(self->srv, taken.token, "reply", 5);
@@ -327,7 +333,7 @@ TEST_F(moment, p08_removal_after_the_reply)
 	struct kipc_result taken;
 
 	ASSERT_TRUE(caller(self, -1, &taken));
-	alone();
+	alone(self);
 	EXPECT_EQ(0, kipc_reply(self->srv, taken.token, "reply", 5));
 	EXPECT_EQ(0, kipc_remove(self->srv, 0));
 	let_run();
@@ -350,7 +356,7 @@ TEST_F(moment, p03_sender_interrupted_after_its_admission)
 	self->job->catches = true;
 	job_start(self->job, job_send);
 	await_asleep(self->job);
-	alone();
+	alone(self);
 	EXPECT_EQ(1, take(srv, &result));
 	EXPECT_TRUE(kt_signal(self->job->kt, SIGUSR1));
 	let_run();
