@@ -10,9 +10,9 @@ DESTDIR ?=
 ## all: build the module, the library, the tests and the demo
 all: module lib selftests demo-build
 
-## module: build kipc.ko (KDIR=, here as in check: the build directory of another kernel)
+## module: build kipc.ko (KERNEL=6.12 or 7.x: for that kernel; KDIR=: with that build directory)
 module: setup
-	@scripts/quietly "module" build/log/module.log scripts/build-module
+	@scripts/with-kernel scripts/quietly "module" build/log/module.log scripts/build-module
 
 ## lib: build libkipc, static and shared
 lib: setup
@@ -27,15 +27,15 @@ demo-build: lib
 
 ## demo: run the demo, a real job with users and crashes, in a test VM
 demo: module demo-build
-	@scripts/vm-demo
+	@scripts/with-kernel scripts/vm-demo
 
 ## vm: a shell in a test VM with module, library, demo and tests
 vm: all
-	@scripts/vm-shell
+	@scripts/with-kernel scripts/vm-shell
 
-## check: run every check and test (T=name: one test program; KERNEL=: image to boot)
+## check: run every check and test (T=name: one test program; KERNEL=6.12 or 7.x: there)
 check: setup
-	@scripts/check $(T)
+	@scripts/with-kernel scripts/check $(T)
 
 ## check-all: every check and test there is, and where the time went
 check-all: setup
@@ -56,7 +56,7 @@ check-static: setup
 
 ## check-harness: show that the test VM and its judge notice every kind of bug
 check-harness: setup
-	@scripts/check-harness
+	@scripts/with-kernel scripts/check-harness
 
 ## install: install library, header and manual pages (DESTDIR=, PREFIX=/usr/local)
 install: lib
