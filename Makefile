@@ -54,6 +54,10 @@ coverage: setup
 check-static: setup
 	@scripts/check --static
 
+## check-kernels: run the tests with every kernel supported
+check-kernels: setup
+	@scripts/check-kernels
+
 ## check-harness: show that the test VM and its judge notice every kind of bug
 check-harness: setup
 	@scripts/with-kernel scripts/check-harness
@@ -78,5 +82,5 @@ clean:
 help:
 	@sed -n 's/^## //p' Makefile | awk '{ name = $$1; sub(/^[^ ]* /, ""); printf "  %-15s %s\n", name, $$0 }'
 
-.PHONY: all module lib selftests demo-build demo vm check check-all check-static check-debug \
-	coverage check-harness install setup clean help
+.PHONY: all module lib selftests demo-build demo vm check check-all check-kernels check-static \
+	check-debug coverage check-harness install setup clean help
