@@ -521,7 +521,7 @@ static bool kt_task_in_ioctl(pid_t pid, pid_t tid)
 	return strcmp(text, "handle_userfault") != 0;
 }
 
-static bool kt_task_asleep_now(pid_t pid, pid_t tid)
+bool kt_task_asleep(pid_t pid, pid_t tid)
 {
 	return kt_task_state(pid, tid) == 'S' && kt_task_in_ioctl(pid, tid) &&
 	       kt_task_state(pid, tid) == 'S';
@@ -531,7 +531,7 @@ bool kt_asleep(struct kt_job *job)
 {
 	bool asleep = false;
 
-	kt_until((asleep = kt_task_asleep_now(job->pid, job->tid)) || job->done);
+	kt_until((asleep = kt_task_asleep(job->pid, job->tid)) || job->done);
 	if (asleep)
 		return true;
 	if (job->done)

@@ -231,6 +231,7 @@ long kt_join(struct kt_job *job);
 long kt_run(const struct kt_how *how, long (*fn)(void *arg), void *arg);
 /* True when the job's task sleeps inside a kipc ioctl (not in a page fault) */
 bool kt_asleep(struct kt_job *job);
+bool kt_task_asleep(pid_t pid, pid_t tid);	/* the same of any task, now */
 bool kt_signal(struct kt_job *job, int sig);	/* to its task */
 long kt_kill(struct kt_job *job);		/* kill -9 and wait; kt_join()'s result */
 
