@@ -87,7 +87,8 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	CHECK(fd == HANDLE || fd == DEVICE);
 	if (kernel.calls == ARRAY_SIZE(kernel.request)) {
 		printf("not ok unit: the library makes one system call after the other\n");
-		exit(1);
+		(void)fflush(stdout);
+		abort();
 	}
 	kernel.request[kernel.calls++] = request;
 	if (kernel.calls > 1)
@@ -782,23 +783,28 @@ static struct iovec segments[2][2] = {
 	{ { bytes, 1 }, { bytes + 1, 2 } },
 	{ { room, 3 }, { room + 3, 4 } },
 };
+
 static struct kipc_msg sent = {
 	.type = 0x1111, .prio = 22, .endpoint = 33, .flags = KIPC_REALTIME | KIPC_NORESTART,
 	.iov = segments[0], .iovcnt = 2,
 };
+
 static struct kipc_msg taken = {
 	.type = 0x4444, .endpoint = 55, .flags = KIPC_REALTIME | KIPC_TYPE_NE, .after = 0x6666,
 	.after_type = 0x7777, .iov = segments[1], .iovcnt = 2,
 };
+
 static struct kipc_msg asks = {
 	.type = 0x8888, .cookie = 0x9999, .prio = 11, .endpoint = 22,
 	.flags = KIPC_REALTIME | KIPC_IDEMPOTENT, .iov = segments[0], .iovcnt = 2,
 };
+
 static struct kipc_msg gets = { .flags = KIPC_TRUNCATE, .iov = segments[1], .iovcnt = 2 };
 static struct kipc_msg answers = {
 	.type = 0x3333, .status = 44, .iov = segments[0], .iovcnt = 2,
 };
-static struct kipc_attr attr = { .max_size = 1, .max_msgs = 2, .max_bytes = 3 };
+
+static struct kipc_attr capacity = { .max_size = 1, .max_msgs = 2, .max_bytes = 3 };
 static struct kipc_endpoint state = { .key = 1, .mode = 2, .uid = 3, .name = "n" };
 
 /* Where functions write; poisoned before each */
@@ -808,11 +814,11 @@ static struct {
 	struct kipc_endpoint endpoint;
 	uint64_t token;
 	uint32_t id;
-} out;
+} written;
 
 static long every_create(void)
 {
-	return kipc_create("some", KIPC_OPEN_PERSIST, 0421, &attr);
+	return kipc_create("some", KIPC_OPEN_PERSIST, 0421, &capacity);
 }
 
 static long every_open(void)
@@ -827,7 +833,7 @@ static long every_open_device(void)
 
 static long every_info(void)
 {
-	return kipc_info(HANDLE, &out.limits);
+	return kipc_info(HANDLE, &written.limits);
 }
 
 static long every_restrict(void)
@@ -842,7 +848,7 @@ static long every_shutdown(void)
 
 static long every_stat(void)
 {
-	return kipc_stat(HANDLE, 66, &out.endpoint);
+	return kipc_stat(HANDLE, 66, &written.endpoint);
 }
 
 static long every_set(void)
@@ -857,7 +863,7 @@ static long every_remove(void)
 
 static long every_next(void)
 {
-	return kipc_next(HANDLE, 99, &out.id);
+	return kipc_next(HANDLE, 99, &written.id);
 }
 
 static long every_send(void)
@@ -867,7 +873,7 @@ static long every_send(void)
 
 static long every_recv(void)
 {
-	return kipc_recv(HANDLE, room, 43, &out.result, TIME_MS);
+	return kipc_recv(HANDLE, room, 43, &written.result, TIME_MS);
 }
 
 static long every_rpc(void)
@@ -887,8 +893,8 @@ static long every_reply_error(void)
 
 static long every_reply_recv(void)
 {
-	out.result.token = TOKEN;
-	return kipc_reply_recv(HANDLE, bytes, 21, room, 43, &out.result, TIME_MS);
+	written.result.token = TOKEN;
+	return kipc_reply_recv(HANDLE, bytes, 21, room, 43, &written.result, TIME_MS);
 }
 
 static long every_sendmsg(void)
@@ -898,12 +904,12 @@ static long every_sendmsg(void)
 
 static long every_recvmsg(void)
 {
-	return kipc_recvmsg(HANDLE, &taken, &out.result, TIME_MS);
+	return kipc_recvmsg(HANDLE, &taken, &written.result, TIME_MS);
 }
 
 static long every_rpcmsg(void)
 {
-	return kipc_rpcmsg(HANDLE, &asks, &gets, &out.result, TIME_MS);
+	return kipc_rpcmsg(HANDLE, &asks, &gets, &written.result, TIME_MS);
 }
 
 static long every_replymsg(void)
@@ -913,18 +919,18 @@ static long every_replymsg(void)
 
 static long every_reply_recvmsg(void)
 {
-	out.result.token = TOKEN;
-	return kipc_reply_recvmsg(HANDLE, &answers, &taken, &out.result, TIME_MS);
+	written.result.token = TOKEN;
+	return kipc_reply_recvmsg(HANDLE, &answers, &taken, &written.result, TIME_MS);
 }
 
 static long every_rpc_start(void)
 {
-	return kipc_rpc_start(HANDLE, &asks, 1000, &out.token, TIME_MS);
+	return kipc_rpc_start(HANDLE, &asks, 1000, &written.token, TIME_MS);
 }
 
 static long every_rpc_finish(void)
 {
-	return kipc_rpc_finish(HANDLE, TOKEN, &gets, &out.result, TIME_MS);
+	return kipc_rpc_finish(HANDLE, TOKEN, &gets, &written.result, TIME_MS);
 }
 
 static long every_cancel(void)
@@ -962,46 +968,49 @@ static uint64_t now_ns(enum clock clock)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-/* On a 32-bit machine the library has its own copy of the segments. */
-static void same_segments(struct kipc_payload *payload, const struct kipc_iovec *got)
+/* Compared one by one: a 32-bit library passes a copy of them. */
+static void same_segments(struct kipc_payload *want, const struct kipc_payload *got, int which)
 {
-	const struct iovec *want = (const void *)(uintptr_t)payload->base;
+	const struct iovec *iov = (const void *)(uintptr_t)want->base;
 
-	for (uint32_t i = 0; i < payload->iovcnt; i++)
-		CHECK(got[i].base == (uintptr_t)want[i].iov_base && got[i].len == want[i].iov_len);
+	if (!want->iovcnt)
+		return;
+	for (uint32_t i = 0; i < want->iovcnt; i++)
+		CHECK(seen[which][i].base == (uintptr_t)iov[i].iov_base &&
+		      seen[which][i].len == iov[i].iov_len);
+	want->base = got->base;
 }
 
 static void same_payloads(union op *want, unsigned long request)
 {
-	struct kipc_payload *wanted[2] = { NULL }, *got[2] = { NULL };
-
-	if (request == KIPC_IOC_SEND) {
-		wanted[0] = &want->send.payload, got[0] = &kernel.op.send.payload;
-	} else if (request == KIPC_IOC_RECV) {
-		wanted[0] = &want->recv.payload, got[0] = &kernel.op.recv.payload;
-	} else if (request == KIPC_IOC_RPC) {
-		wanted[0] = &want->rpc.request, got[0] = &kernel.op.rpc.request;
-		wanted[1] = &want->rpc.reply, got[1] = &kernel.op.rpc.reply;
-	} else if (request == KIPC_IOC_REPLY) {
-		wanted[0] = &want->reply.payload, got[0] = &kernel.op.reply.payload;
-	} else if (request == KIPC_IOC_REPLY_RECV) {
-		wanted[0] = &want->reply_recv.reply, got[0] = &kernel.op.reply_recv.reply;
-		wanted[1] = &want->reply_recv.recv.payload;
-		got[1] = &kernel.op.reply_recv.recv.payload;
-	}
-	for (int i = 0; i < 2; i++) {
-		if (wanted[i] && wanted[i]->iovcnt) {
-			same_segments(wanted[i], seen[i]);
-			wanted[i]->base = got[i]->base;
-		}
+	switch (request) {
+	case KIPC_IOC_SEND:
+		same_segments(&want->send.payload, &kernel.op.send.payload, 0);
+		break;
+	case KIPC_IOC_RECV:
+		same_segments(&want->recv.payload, &kernel.op.recv.payload, 0);
+		break;
+	case KIPC_IOC_RPC:
+		same_segments(&want->rpc.request, &kernel.op.rpc.request, 0);
+		same_segments(&want->rpc.reply, &kernel.op.rpc.reply, 1);
+		break;
+	case KIPC_IOC_REPLY:
+		same_segments(&want->reply.payload, &kernel.op.reply.payload, 0);
+		break;
+	case KIPC_IOC_REPLY_RECV:
+		same_segments(&want->reply_recv.reply, &kernel.op.reply_recv.reply, 0);
+		same_segments(&want->reply_recv.recv.payload,
+			      &kernel.op.reply_recv.recv.payload, 1);
+		break;
 	}
 }
 
 /* Once through @function, whose system call gives @ret */
 static void once(const struct function *function, int ret)
 {
-	const long expected = !function->request ? DEVICE : function->call == every_cancel &&
-			      ret > 0 ? 0 : ret;
+	/* (kipc_cancel() says what the kernel wrote, 0 here) */
+	const long expected = !function->request ? DEVICE :
+			      function->call == every_cancel && ret > 0 ? 0 : ret;
 	const unsigned int opens = function->request == KIPC_IOC_OPEN || !function->request;
 	uint64_t before = 0, after, deadline;
 	union op want = function->want;
@@ -1009,7 +1018,7 @@ static void once(const struct function *function, int ret)
 	long got;
 
 	play(ret, NULL);
-	memset(&out, POISON, sizeof(out));
+	memset(&written, POISON, sizeof(written));
 	if (function->clock)
 		before = now_ns(function->clock);
 	got = function->call();
@@ -1034,16 +1043,16 @@ static void once(const struct function *function, int ret)
 		uint64_t token = function->request == KIPC_IOC_REPLY_RECV && ret < 0 ? TOKEN : 0;
 
 		/* (on success the kernel writes it, which is not played here) */
-		CHECK(ret >= 0 || out.result.token == token);
-		out.result.token = 0;
-		CHECK(zeros(&out.result, sizeof(out.result)));
+		CHECK(ret >= 0 || written.result.token == token);
+		written.result.token = 0;
+		CHECK(zeros(&written.result, sizeof(written.result)));
 	}
 	if (ret < 0) {
-		CHECK(out.id == 0x5a5a5a5a && out.endpoint.id == 0x5a5a5a5a);
+		CHECK(written.id == 0x5a5a5a5a && written.endpoint.id == 0x5a5a5a5a);
 		if (function->call == every_info)
-			CHECK(zeros(&out.limits, sizeof(out.limits)));
+			CHECK(zeros(&written.limits, sizeof(written.limits)));
 		if (function->call == every_rpc_start)
-			CHECK(!out.token);
+			CHECK(!written.token);
 	}
 	if (failures != was)
 		printf("# in kipc_%s() with %d\n", function->name, ret);
@@ -1051,7 +1060,7 @@ static void once(const struct function *function, int ret)
 
 #define OPERATION(what, number, ...)	\
 	{ .name = #what, .call = every_##what, .request = KIPC_IOC_##number, __VA_ARGS__ }
-#define TIMED(which, member)	.clock = which, .deadline = offsetof(union op, member)
+#define TIMED(which, member)	.clock = (which), .deadline = offsetof(union op, member)
 
 static void test_every(bool list)
 {
@@ -1059,7 +1068,7 @@ static void test_every(bool list)
 		OPERATION(create, OPEN, .want.open = {
 			.flags = KIPC_OPEN_CREATE | KIPC_OPEN_PERSIST,
 			.rights = KIPC_RIGHT_SEND | KIPC_RIGHT_RECV | KIPC_RIGHT_CONTROL,
-			.name_len = 4, .mode = 0421, .attr = attr }),
+			.name_len = 4, .mode = 0421, .attr = capacity }),
 		OPERATION(open, OPEN, .want.open = {
 			.flags = KIPC_OPEN_ANY_OWNER | KIPC_OPEN_WAIT, .rights = KIPC_RIGHT_RECV,
 			.key = 0xabcdef0123456789 }, TIMED(MONOTONIC, open.deadline)),
@@ -1076,7 +1085,7 @@ static void test_every(bool list)
 		OPERATION(send, SEND, .want.send = { .payload = BYTES },
 			  TIMED(MONOTONIC, send.deadline)),
 		OPERATION(recv, RECV, .want.recv = {
-			.payload = ROOM, .result = (uintptr_t)&out.result },
+			.payload = ROOM, .result = (uintptr_t)&written.result },
 			TIMED(MONOTONIC, recv.deadline), .result = true),
 		OPERATION(rpc, RPC, .want.rpc = { .request = BYTES, .reply = ROOM },
 			  TIMED(MONOTONIC, rpc.deadline)),
@@ -1084,7 +1093,7 @@ static void test_every(bool list)
 		OPERATION(reply_error, REPLY, .want.reply = { .token = TOKEN, .status = 12 }),
 		OPERATION(reply_recv, REPLY_RECV, .want.reply_recv = {
 			.token = TOKEN, .reply = BYTES,
-			.recv = { .payload = ROOM, .result = (uintptr_t)&out.result } },
+			.recv = { .payload = ROOM, .result = (uintptr_t)&written.result } },
 			TIMED(MONOTONIC, reply_recv.recv.deadline), .result = true),
 		OPERATION(sendmsg, SEND, .want.send = {
 			.flags = KIPC_REALTIME | KIPC_NORESTART, .endpoint = 33, .type = 0x1111,
@@ -1092,12 +1101,12 @@ static void test_every(bool list)
 		OPERATION(recvmsg, RECV, .want.recv = {
 			.flags = KIPC_REALTIME | KIPC_TYPE_NE, .endpoint = 55, .type = 0x4444,
 			.after = 0x6666, .after_type = 0x7777, .payload = PAYLOAD(1),
-			.result = (uintptr_t)&out.result },
+			.result = (uintptr_t)&written.result },
 			TIMED(REALTIME, recv.deadline), .result = true),
 		OPERATION(rpcmsg, RPC, .want.rpc = {
 			.flags = KIPC_REALTIME | KIPC_IDEMPOTENT | KIPC_TRUNCATE, .endpoint = 22,
 			.type = 0x8888, .cookie = 0x9999, .prio = 11, .request = PAYLOAD(0),
-			.reply = PAYLOAD(1), .result = (uintptr_t)&out.result },
+			.reply = PAYLOAD(1), .result = (uintptr_t)&written.result },
 			TIMED(REALTIME, rpc.deadline), .result = true),
 		OPERATION(replymsg, REPLY, .want.reply = {
 			.token = TOKEN, .status = 44, .type = 0x3333, .payload = PAYLOAD(0) }),
@@ -1106,7 +1115,7 @@ static void test_every(bool list)
 			.recv = {
 				.flags = KIPC_REALTIME | KIPC_TYPE_NE, .endpoint = 55,
 				.type = 0x4444, .after = 0x6666, .after_type = 0x7777,
-				.payload = PAYLOAD(1), .result = (uintptr_t)&out.result } },
+				.payload = PAYLOAD(1), .result = (uintptr_t)&written.result } },
 			TIMED(REALTIME, reply_recv.recv.deadline), .result = true),
 		OPERATION(rpc_start, RPC, .want.rpc = {
 			.flags = KIPC_REALTIME | KIPC_IDEMPOTENT | KIPC_ASYNC, .endpoint = 22,
@@ -1114,7 +1123,7 @@ static void test_every(bool list)
 			.reply_room = 1000 }, TIMED(REALTIME, rpc.deadline)),
 		OPERATION(rpc_finish, RPC, .want.rpc = {
 			.flags = KIPC_TRUNCATE, .token = TOKEN, .reply = PAYLOAD(1),
-			.result = (uintptr_t)&out.result },
+			.result = (uintptr_t)&written.result },
 			TIMED(MONOTONIC, rpc.deadline), .result = true),
 		OPERATION(cancel, CANCEL, .want.token = { .token = TOKEN }),
 		OPERATION(wanted, WANTED, .want.token = { .token = TOKEN }),
