@@ -45,6 +45,11 @@ check-all: setup
 check-debug: setup
 	@scripts/check-debug $(T)
 
+## fuzz: fuzz the ioctls on the debug kernel (TIME=60 seconds, SEED=; REPRO=: a finding again)
+fuzz: setup
+	@scripts/fuzz $(if $(TIME),--time $(TIME)) $(if $(SEED),--random $(SEED)) \
+		$(if $(REPRO),--repro $(REPRO))
+
 ## coverage: which lines of the module the tests reach, with an HTML report
 coverage: setup
 	@status=0; scripts/check-debug --no-races || status=1; scripts/coverage || status=1; \
@@ -83,4 +88,4 @@ help:
 	@sed -n 's/^## //p' Makefile | awk '{ name = $$1; sub(/^[^ ]* /, ""); printf "  %-15s %s\n", name, $$0 }'
 
 .PHONY: all module lib selftests demo-build demo vm check check-all check-kernels check-static \
-	check-debug coverage check-harness install setup clean help
+	check-debug coverage fuzz check-harness install setup clean help
