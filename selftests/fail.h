@@ -150,7 +150,7 @@ struct sweep {
 	bool over;		/* the last round met no failure */
 	unsigned int hit[FAIL_KINDS];		/* rounds with a failure */
 	unsigned int failed[FAIL_KINDS];	/* ... by which the operation failed */
-	long times[FAIL_FACILITIES];
+	long times[FAIL_FACILITIES];	/* how often each may still fail */
 };
 
 #define SWEEP { .name = _metadata->name }
@@ -194,7 +194,8 @@ static inline void sweep_arm(struct sweep *s)
 	char text[16];
 	int len = snprintf(text, sizeof(text), "%u", s->nth);
 
-	for (unsigned int i = 0; i < FAIL_FACILITIES; i++)
+	/* Between two failures of ours nothing else fails */
+	for (unsigned int i = 0; i < FAIL_FACILITIES && !s->times[i]; i++)
 		s->times[i] = fail_times(i);
 	s->armed = true;
 	kt_need(pwrite(fail_fds.nth, text, (size_t)len, 0) == len);
@@ -214,9 +215,13 @@ static inline void sweep_disarm(struct sweep *s)
 		s->points = s->nth - (n > 0 ? (unsigned int)strtoul(text, NULL, 10) : 1);
 		return;
 	}
-	for (unsigned int i = 0; i < FAIL_FACILITIES; i++)
-		if (fail_times(i) != s->times[i])
+	for (unsigned int i = 0; i < FAIL_FACILITIES; i++) {
+		long left = fail_times(i);
+
+		if (left != s->times[i])
 			s->kind = fail_facilities[i].kind;
+		s->times[i] = left;
+	}
 	kt_need(s->kind);
 	s->hit[s->kind]++;
 }
@@ -288,8 +293,7 @@ static inline long peer_main(void *arg)
 	struct peer *peer = arg;
 	bool asleep = false;
 
-	if (!kt_until((asleep = kt_task_asleep(getpid(), peer->tid)) || peer->over))
-		return PEER_IDLE;
+	kt_until((asleep = kt_task_asleep(getpid(), peer->tid)) || peer->over);
 	return asleep ? peer->act(peer) : PEER_IDLE;
 }
 
@@ -313,6 +317,15 @@ static inline long peer_end(struct peer *peer)
 
 /* More than kmalloc() can give: the kernel goes to vmalloc() at once */
 #define FAIL_HUGE ((4U << 20) + 65536)
+
+/* @size bytes that have been touched: only the operation itself shall fail */
+static inline char *fail_buffer(size_t size)
+{
+	char *buf = kt_shared(size);
+
+	kt_poison(buf, size);
+	return buf;
+}
 
 /* @size bytes at @buf in @segs segments that @iov is for; 0: without segments */
 static inline struct kipc_payload fail_payload(void *buf, size_t size, struct kipc_iovec *iov,

@@ -7,15 +7,44 @@
 #include "fail.h"
 #include "kselftest_harness.h"
 
-#define SEGS 20		/* more than the kernel has room for on its stack */
+#define SEGS 10		/* more than the kernel has room for on its stack */
 #define SMALL 100	/* fits into the message itself */
 #define MIDDLE 3000	/* memory of its own */
 #define SEED 1
 
-static char in[FAIL_HUGE], out[FAIL_HUGE];
+static char *in, *out;
+static size_t room_max;	/* of each */
 static struct kipc_iovec iov[SEGS];
 static struct kipc_result result;
 static struct peer peer;
+
+static struct {
+	int dev;
+	int own;	/* a handle with all rights */
+	int fd;		/* what the operation is done on, */
+	uint32_t id;	/* with this id */
+	long slabs;
+	unsigned int fds;
+} at;
+
+static void set_up(void)
+{
+	fail_setup();
+	at.slabs = kt_slab_objects();
+	at.dev = kt_device();
+}
+
+static void tear_down(struct __test_metadata *_metadata)
+{
+	EXPECT_EQ(at.fds, kt_open_fds());
+	EXPECT_TRUE(kt_quiet(at.own));
+	kt_euid(0);
+	fail_pages(false);
+	close(at.own);
+	close(at.dev);
+	kt_restore_params();
+	EXPECT_TRUE(kt_until(kt_slab_objects() == at.slabs));
+}
 
 /*
  * The sender and receiver is an ordinary user, with one endpoint and one waiting task
@@ -23,12 +52,6 @@ static struct peer peer;
  * endpoint of root, where it has no share yet.
  */
 FIXTURE(message) {
-	int dev;
-	int own;	/* a handle with all rights */
-	int fd;		/* what the operation is done on, */
-	uint32_t id;	/* with this id */
-	long slabs;
-	unsigned int fds;
 };
 
 FIXTURE_VARIANT(message) {
@@ -45,25 +68,31 @@ FIXTURE_VARIANT_ADD(message, device) {
 
 FIXTURE_SETUP(message)
 {
-	fail_setup();
-	self->slabs = kt_slab_objects();
-	self->dev = kt_device();
+	set_up();
 }
 
 FIXTURE_TEARDOWN(message)
 {
-	EXPECT_EQ(self->fds, kt_open_fds());
-	EXPECT_TRUE(kt_quiet(self->own));
-	kt_euid(0);
-	fail_pages(false);
-	close(self->own);
-	close(self->dev);
-	kt_restore_params();
-	EXPECT_TRUE(kt_until(kt_slab_objects() == self->slabs));
+	tear_down(_metadata);
+}
+
+/* By handle: messages of many pages, which may fail, too */
+FIXTURE(huge) {
+};
+
+FIXTURE_SETUP(huge)
+{
+	set_up();
+	fail_pages(true);
+}
+
+FIXTURE_TEARDOWN(huge)
+{
+	tear_down(_metadata);
 }
 
 /* An endpoint with room for @msgs messages of @size bytes and no more; then no longer root */
-static void make(FIXTURE_DATA(message) *self, bool device, uint32_t flags, size_t size,
+static void make(bool device, uint32_t flags, size_t size,
 		 unsigned int msgs)
 {
 	/* Who is not the owner may hold one message, and more only of much room */
@@ -79,51 +108,54 @@ static void make(FIXTURE_DATA(message) *self, bool device, uint32_t flags, size_
 	kt_set_param("user_endpoints_max", 1);
 	kt_set_param("waiters_max", 1);
 	if (device)
-		self->own = kt_private_mode(self->dev, flags, 0666, &attr);
+		at.own = kt_private_mode(at.dev, flags, 0666, &attr);
 	fail_become(KT_UID_A);
 	if (!device)
-		self->own = kt_private_mode(self->dev, flags, 0666, &attr);
-	self->fd = device ? self->dev : self->own;
-	self->id = device ? kt_id(self->own) : 0;
-	self->fds = kt_open_fds();
+		at.own = kt_private_mode(at.dev, flags, 0666, &attr);
+	at.fd = device ? at.dev : at.own;
+	at.id = device ? kt_id(at.own) : 0;
+	at.fds = kt_open_fds();
+	room_max = size;
+	in = fail_buffer(size);
+	out = fail_buffer(size);
 	kt_fill(in, size, SEED);
 }
 
-static struct kipc_op_send send_op(FIXTURE_DATA(message) *self, size_t size, unsigned int segs)
+static struct kipc_op_send send_op(size_t size, unsigned int segs)
 {
 	return (struct kipc_op_send){
-		.endpoint = self->id,
+		.endpoint = at.id,
 		.type = 5,
 		.deadline = KIPC_FOREVER,
 		.payload = fail_payload(in, size, iov, segs),
 	};
 }
 
-static struct kipc_op_recv recv_op(FIXTURE_DATA(message) *self, size_t room, unsigned int segs)
+static struct kipc_op_recv recv_op(size_t room, unsigned int segs)
 {
 	kt_poison(&result, sizeof(result));
 	return (struct kipc_op_recv){
-		.endpoint = self->id,
+		.endpoint = at.id,
 		.deadline = KIPC_FOREVER,
 		.payload = fail_payload(out, room, iov, segs),
 		.result = kt_ptr(&result),
 	};
 }
 
-static bool nothing_there(FIXTURE_DATA(message) *self)
+static bool nothing_there(void)
 {
-	long ret = kt_recv(self->own, 0, 0, 0, out, sizeof(out), NULL);
+	long ret = kt_recv(at.own, 0, 0, 0, out, room_max, NULL);
 
 	if (ret != -EAGAIN)
 		kt_complain("a message is there: %ld", ret);
-	return ret == -EAGAIN && kt_quiet(self->own);
+	return ret == -EAGAIN && kt_quiet(at.own);
 }
 
 /* Takes the next message: of @type, whole, and received for the first time? */
-static bool take(FIXTURE_DATA(message) *self, uint64_t type, size_t size)
+static bool take(uint64_t type, size_t size)
 {
 	struct kipc_result told = { 0 };
-	long ret = kt_recv(self->own, 0, 0, 0, out, sizeof(out), &told);
+	long ret = kt_recv(at.own, 0, 0, 0, out, room_max, &told);
 
 	if (ret == (long)size && told.type == type && told.deliveries == 1)
 		return kt_filled(out, size, SEED);
@@ -133,9 +165,9 @@ static bool take(FIXTURE_DATA(message) *self, uint64_t type, size_t size)
 }
 
 /* The queue holds messages of the types 1 to @msgs, in this order */
-static bool all_there(FIXTURE_DATA(message) *self, unsigned int msgs, size_t size)
+static bool all_there(unsigned int msgs, size_t size)
 {
-	struct kipc_endpoint info = kt_stat(self->own);
+	struct kipc_endpoint info = kt_stat(at.own);
 	struct kipc_result told = { 0 };
 
 	for (unsigned int i = 1; i <= msgs; i++) {
@@ -143,7 +175,7 @@ static bool all_there(FIXTURE_DATA(message) *self, unsigned int msgs, size_t siz
 
 		op.flags = KIPC_NONBLOCK | KIPC_PEEK | KIPC_TRUNCATE;
 		op.after = told.token;
-		if (kt_op_recv(self->own, &op) || told.type != i || told.size != size) {
+		if (kt_op_recv(at.own, &op) || told.type != i || told.size != size) {
 			kt_complain("message %u is not in its place", i);
 			return false;
 		}
@@ -157,21 +189,21 @@ static bool all_there(FIXTURE_DATA(message) *self, unsigned int msgs, size_t siz
 
 /* ---- SEND ---- */
 
-static void sweep_send(struct __test_metadata *_metadata, FIXTURE_DATA(message) *self,
-		       size_t size, unsigned int segs, unsigned int memory, unsigned int copies)
+static void sweep_send(struct __test_metadata *_metadata, size_t size, unsigned int segs,
+		       unsigned int memory, unsigned int copies)
 {
-	struct kipc_op_send op = send_op(self, size, segs);
+	struct kipc_op_send op = send_op(size, segs);
 	struct sweep s = SWEEP;
 	long ret;
 
 	op.flags = KIPC_NONBLOCK;
 	while (sweep_round(&s)) {
-		ret = FAILING(&s, kt_op_send(self->fd, &op));
+		ret = FAILING(&s, kt_op_send(at.fd, &op));
 		if (ret) {
 			ASSERT_TRUE(sweep_failed(&s, ret));
-			ASSERT_TRUE(nothing_there(self));
+			ASSERT_TRUE(nothing_there());
 		} else {
-			ASSERT_TRUE(take(self, 5, size));
+			ASSERT_TRUE(take(5, size));
 		}
 	}
 	EXPECT_TRUE(sweep_covered(&s, memory, copies));
@@ -180,42 +212,40 @@ static void sweep_send(struct __test_metadata *_metadata, FIXTURE_DATA(message) 
 /* The message; for a device file also the share. Struct and payload are copied. */
 TEST_F(message, send_small)
 {
-	make(self, variant->device, 0, SMALL, 1);
-	sweep_send(_metadata, self, SMALL, 0, 1 + variant->device, 2);
+	make(variant->device, 0, SMALL, 1);
+	sweep_send(_metadata, SMALL, 0, 1 + variant->device, 2);
 }
 
 TEST_F(message, send_middle)
 {
-	make(self, variant->device, 0, MIDDLE, 1);
-	sweep_send(_metadata, self, MIDDLE, 0, 2 + variant->device, 2);
+	make(variant->device, 0, MIDDLE, 1);
+	sweep_send(_metadata, MIDDLE, 0, 2 + variant->device, 2);
 }
 
 TEST_F(message, send_few_segments)
 {
-	make(self, variant->device, 0, MIDDLE, 1);
-	sweep_send(_metadata, self, MIDDLE, 3, 2 + variant->device, 2 + 3);
+	make(variant->device, 0, MIDDLE, 1);
+	sweep_send(_metadata, MIDDLE, 3, 2 + variant->device, 2 + 3);
 }
 
 TEST_F(message, send_many_segments)
 {
-	make(self, variant->device, 0, MIDDLE, 1);
-	sweep_send(_metadata, self, MIDDLE, SEGS, 3 + variant->device, 2 + SEGS);
+	make(variant->device, 0, MIDDLE, 1);
+	sweep_send(_metadata, MIDDLE, SEGS, 3 + variant->device, 2 + SEGS);
 }
 
 /* Here pages fail, too. The kernel has other ways to get most of them. */
-TEST_F(message, send_huge)
+TEST_F(huge, send)
 {
-	fail_pages(true);
-	make(self, variant->device, 0, FAIL_HUGE, 1);
-	sweep_send(_metadata, self, FAIL_HUGE, 0, 1, 1);
+	make(false, 0, FAIL_HUGE, 1);
+	sweep_send(_metadata, FAIL_HUGE, 0, 1, 1);
 }
 
-TEST_F(message, send_huge_when_pages_stay_out)
+TEST_F(huge, send_when_pages_stay_out)
 {
-	fail_pages(true);
 	fail_for_good("fail_page_alloc");
-	make(self, variant->device, 0, FAIL_HUGE, 1);
-	sweep_send(_metadata, self, FAIL_HUGE, 0, 5, 1);
+	make(false, 0, FAIL_HUGE, 1);
+	sweep_send(_metadata, FAIL_HUGE, 0, 5, 1);
 }
 
 static long make_room(struct peer *p)
@@ -229,23 +259,23 @@ TEST_F(message, send_that_waits_for_room)
 	struct kipc_op_send op;
 	long ret, acted;
 
-	make(self, variant->device, 0, SMALL, 1);
-	op = send_op(self, SMALL, 0);
+	make(variant->device, 0, SMALL, 1);
+	op = send_op(SMALL, 0);
 	op.type = 2;
 	while (sweep_round(&s)) {
-		if (!kt_stat(self->own).msgs)
-			ASSERT_EQ(0, kt_send(self->own, 0, 1, 0, in, SMALL));
-		peer_start(&peer, self->own, make_room);
-		ret = FAILING(&s, kt_op_send(self->fd, &op));
+		if (!kt_stat(at.own).msgs)
+			ASSERT_EQ(0, kt_send(at.own, 0, 1, 0, in, SMALL));
+		peer_start(&peer, at.own, make_room);
+		ret = FAILING(&s, kt_op_send(at.fd, &op));
 		acted = peer_end(&peer);
 		if (ret) {
 			ASSERT_TRUE(sweep_failed(&s, ret));
 			ASSERT_EQ(PEER_IDLE, acted);
-			ASSERT_TRUE(all_there(self, 1, SMALL));
+			ASSERT_TRUE(all_there(1, SMALL));
 		} else {
 			ASSERT_EQ(SMALL, acted);
 			ASSERT_EQ(1, peer.result.type);
-			ASSERT_TRUE(take(self, 2, SMALL));
+			ASSERT_TRUE(take(2, SMALL));
 		}
 	}
 	EXPECT_TRUE(sweep_covered(&s, 1, 2));
@@ -258,12 +288,12 @@ TEST_F(message, send_that_waits_for_its_receipt)
 	struct kipc_op_send op;
 	long ret, acted;
 
-	make(self, variant->device, 0, SMALL, 1);
-	op = send_op(self, SMALL, 0);
+	make(variant->device, 0, SMALL, 1);
+	op = send_op(SMALL, 0);
 	op.flags = KIPC_SYNC;
 	while (sweep_round(&s)) {
-		peer_start(&peer, self->own, make_room);
-		ret = FAILING(&s, kt_op_send(self->fd, &op));
+		peer_start(&peer, at.own, make_room);
+		ret = FAILING(&s, kt_op_send(at.fd, &op));
 		acted = peer_end(&peer);
 		if (ret) {
 			ASSERT_TRUE(sweep_failed(&s, ret));
@@ -272,15 +302,15 @@ TEST_F(message, send_that_waits_for_its_receipt)
 			ASSERT_EQ(SMALL, acted);
 			ASSERT_TRUE(kt_filled(peer.buf, SMALL, SEED));
 		}
-		ASSERT_TRUE(nothing_there(self));
+		ASSERT_TRUE(nothing_there());
 	}
 	EXPECT_TRUE(sweep_covered(&s, 1 + variant->device, 2));
 }
 
 /* The receiver goes on waiting after a failed send, and gets the next */
-static void sweep_handover(struct __test_metadata *_metadata, FIXTURE_DATA(message) *self)
+static void sweep_handover(struct __test_metadata *_metadata)
 {
-	struct kipc_op_send op = send_op(self, SMALL, 0);
+	struct kipc_op_send op = send_op(SMALL, 0);
 	struct kipc_op_recv recv = kt_recv_op(out, SMALL, &result);
 	struct kt_job *job = NULL;
 	struct sweep s = SWEEP;
@@ -290,22 +320,22 @@ static void sweep_handover(struct __test_metadata *_metadata, FIXTURE_DATA(messa
 	while (sweep_round(&s)) {
 		if (!job) {
 			kt_poison(out, SMALL);
-			job = kt_start_ioctl(KT_THREAD, self->own, KIPC_IOC_RECV, &recv);
+			job = kt_start_ioctl(KT_THREAD, at.own, KIPC_IOC_RECV, &recv);
 			ASSERT_TRUE(kt_asleep(job));
 		}
-		ret = FAILING(&s, kt_op_send(self->fd, &op));
+		ret = FAILING(&s, kt_op_send(at.fd, &op));
 		if (ret) {
 			ASSERT_TRUE(sweep_failed(&s, ret));
 			ASSERT_TRUE(kt_asleep(job));
 			ASSERT_TRUE(kt_poisoned(out, SMALL));
-			ASSERT_EQ(1, kt_stat(self->own).waiters);
-			ASSERT_EQ(0, kt_stat(self->own).msgs);
+			ASSERT_EQ(1, kt_stat(at.own).waiters);
+			ASSERT_EQ(0, kt_stat(at.own).msgs);
 		} else {
 			ASSERT_EQ(SMALL, kt_join(job));
 			ASSERT_TRUE(kt_filled(out, SMALL, SEED));
 			ASSERT_EQ(5, result.type);
 			job = NULL;
-			ASSERT_TRUE(nothing_there(self));
+			ASSERT_TRUE(nothing_there());
 		}
 	}
 	/* The receiver is the same user: its share is there */
@@ -314,14 +344,14 @@ static void sweep_handover(struct __test_metadata *_metadata, FIXTURE_DATA(messa
 
 TEST_F(message, send_to_a_waiting_receiver)
 {
-	make(self, variant->device, 0, SMALL, 1);
-	sweep_handover(_metadata, self);
+	make(variant->device, 0, SMALL, 1);
+	sweep_handover(_metadata);
 }
 
 TEST_F(message, send_at_a_rendezvous)
 {
-	make(self, variant->device, KIPC_OPEN_RENDEZVOUS, SMALL, 1);
-	sweep_handover(_metadata, self);
+	make(variant->device, KIPC_OPEN_RENDEZVOUS, SMALL, 1);
+	sweep_handover(_metadata);
 }
 
 /* ---- RECV ---- */
@@ -330,22 +360,21 @@ TEST_F(message, send_at_a_rendezvous)
  * Two messages are there, and @op receives the first. @want is what that returns;
  * if it does not take the message, both must stay in any case.
  */
-static void sweep_recv(struct __test_metadata *_metadata, FIXTURE_DATA(message) *self,
-		       struct kipc_op_recv *op, size_t size, long want, bool takes,
-		       unsigned int memory, unsigned int copies)
+static void sweep_recv(struct __test_metadata *_metadata, struct kipc_op_recv *op, size_t size,
+		       long want, bool takes, unsigned int memory, unsigned int copies)
 {
 	struct sweep s = SWEEP;
 	long ret;
 
 	while (sweep_round(&s)) {
-		for (unsigned int i = (unsigned int)kt_stat(self->own).msgs; i < 2; i++)
-			ASSERT_EQ(0, kt_send(self->own, 0, i + 1, 0, in, size));
+		for (unsigned int i = (unsigned int)kt_stat(at.own).msgs; i < 2; i++)
+			ASSERT_EQ(0, kt_send(at.own, 0, i + 1, 0, in, size));
 		kt_poison(&result, sizeof(result));
-		ret = FAILING(&s, kt_op_recv(self->fd, op));
+		ret = FAILING(&s, kt_op_recv(at.fd, op));
 		if (ret != want) {
 			ASSERT_TRUE(sweep_failed(&s, ret));
 			ASSERT_TRUE(fail_untold(&result));
-			ASSERT_TRUE(all_there(self, 2, size));
+			ASSERT_TRUE(all_there(2, size));
 			continue;
 		}
 		if (ret >= 0) {
@@ -355,15 +384,15 @@ static void sweep_recv(struct __test_metadata *_metadata, FIXTURE_DATA(message) 
 			ASSERT_EQ(1, result.deliveries);
 		}
 		if (!takes) {
-			ASSERT_TRUE(all_there(self, 2, size));
+			ASSERT_TRUE(all_there(2, size));
 			continue;
 		}
-		ASSERT_TRUE(take(self, 2, size));
-		ASSERT_TRUE(nothing_there(self));
+		ASSERT_TRUE(take(2, size));
+		ASSERT_TRUE(nothing_there());
 	}
 	EXPECT_TRUE(sweep_covered(&s, memory, copies));
-	while (kt_stat(self->own).msgs)
-		ASSERT_EQ((long)size, kt_recv(self->own, 0, 0, 0, out, size, NULL));
+	while (kt_stat(at.own).msgs)
+		ASSERT_EQ((long)size, kt_recv(at.own, 0, 0, 0, out, size, NULL));
 }
 
 /* For a device file the share; struct, payload and result are copied */
@@ -371,71 +400,70 @@ TEST_F(message, recv_small)
 {
 	struct kipc_op_recv op;
 
-	make(self, variant->device, 0, SMALL, 2);
-	op = recv_op(self, SMALL, 0);
-	sweep_recv(_metadata, self, &op, SMALL, SMALL, true, 0, 3);
+	make(variant->device, 0, SMALL, 2);
+	op = recv_op(SMALL, 0);
+	sweep_recv(_metadata, &op, SMALL, SMALL, true, 0, 3);
 }
 
 TEST_F(message, recv_by_type)
 {
 	struct kipc_op_recv op;
 
-	make(self, variant->device, 0, MIDDLE, 2);
-	op = recv_op(self, MIDDLE, 0);
+	make(variant->device, 0, MIDDLE, 2);
+	op = recv_op(MIDDLE, 0);
 	op.flags = KIPC_NONBLOCK | KIPC_TYPE_LE;
 	op.type = 7;
-	sweep_recv(_metadata, self, &op, MIDDLE, MIDDLE, true, 0, 3);
+	sweep_recv(_metadata, &op, MIDDLE, MIDDLE, true, 0, 3);
 }
 
 TEST_F(message, recv_many_segments)
 {
 	struct kipc_op_recv op;
 
-	make(self, variant->device, 0, MIDDLE, 2);
-	op = recv_op(self, MIDDLE, SEGS);
-	sweep_recv(_metadata, self, &op, MIDDLE, MIDDLE, true, 1, 3 + SEGS);
+	make(variant->device, 0, MIDDLE, 2);
+	op = recv_op(MIDDLE, SEGS);
+	sweep_recv(_metadata, &op, MIDDLE, MIDDLE, true, 1, 3 + SEGS);
 }
 
-TEST_F(message, recv_huge)
+TEST_F(huge, recv)
 {
 	struct kipc_op_recv op;
 
-	fail_pages(true);
-	make(self, variant->device, 0, FAIL_HUGE, 2);
-	op = recv_op(self, FAIL_HUGE, 0);
-	sweep_recv(_metadata, self, &op, FAIL_HUGE, FAIL_HUGE, true, 0, 2);
+	make(false, 0, FAIL_HUGE, 2);
+	op = recv_op(FAIL_HUGE, 0);
+	sweep_recv(_metadata, &op, FAIL_HUGE, FAIL_HUGE, true, 0, 2);
 }
 
 TEST_F(message, recv_truncated)
 {
 	struct kipc_op_recv op;
 
-	make(self, variant->device, 0, MIDDLE, 2);
-	op = recv_op(self, SMALL, 0);
+	make(variant->device, 0, MIDDLE, 2);
+	op = recv_op(SMALL, 0);
 	op.flags = KIPC_TRUNCATE;
-	sweep_recv(_metadata, self, &op, MIDDLE, SMALL, true, 0, 3);
+	sweep_recv(_metadata, &op, MIDDLE, SMALL, true, 0, 3);
 }
 
 TEST_F(message, recv_with_too_little_room)
 {
 	struct kipc_op_recv op;
 
-	make(self, variant->device, 0, MIDDLE, 2);
-	op = recv_op(self, SMALL, 0);
+	make(variant->device, 0, MIDDLE, 2);
+	op = recv_op(SMALL, 0);
 	op.flags = KIPC_ANYSIZE;
-	sweep_recv(_metadata, self, &op, MIDDLE, -EMSGSIZE, false, 0, 1);
+	sweep_recv(_metadata, &op, MIDDLE, -EMSGSIZE, false, 0, 1);
 	op.flags = 0;
-	sweep_recv(_metadata, self, &op, MIDDLE, -EMSGSIZE, false, 0, 1);
+	sweep_recv(_metadata, &op, MIDDLE, -EMSGSIZE, false, 0, 1);
 }
 
 TEST_F(message, peek)
 {
 	struct kipc_op_recv op;
 
-	make(self, variant->device, 0, MIDDLE, 2);
-	op = recv_op(self, MIDDLE, SEGS);
+	make(variant->device, 0, MIDDLE, 2);
+	op = recv_op(MIDDLE, SEGS);
 	op.flags = KIPC_PEEK;
-	sweep_recv(_metadata, self, &op, MIDDLE, MIDDLE, false, 1, 3 + SEGS);
+	sweep_recv(_metadata, &op, MIDDLE, MIDDLE, false, 1, 3 + SEGS);
 }
 
 static long send_one(struct peer *p)
@@ -444,10 +472,10 @@ static long send_one(struct peer *p)
 }
 
 /* The message comes while the receive waits: a failure from then on puts it back */
-static void sweep_waiting_recv(struct __test_metadata *_metadata, FIXTURE_DATA(message) *self,
-			       uint32_t flags, unsigned int memory, unsigned int copies)
+static void sweep_waiting_recv(struct __test_metadata *_metadata, uint32_t flags,
+			       unsigned int memory, unsigned int copies)
 {
-	struct kipc_op_recv op = recv_op(self, SMALL, 0);
+	struct kipc_op_recv op = recv_op(SMALL, 0);
 	struct sweep s = SWEEP;
 	unsigned int put_back = 0;
 	long ret, acted;
@@ -455,8 +483,8 @@ static void sweep_waiting_recv(struct __test_metadata *_metadata, FIXTURE_DATA(m
 	op.flags = flags;
 	while (sweep_round(&s)) {
 		kt_poison(&result, sizeof(result));
-		peer_start(&peer, self->own, send_one);
-		ret = FAILING(&s, kt_op_recv(self->fd, &op));
+		peer_start(&peer, at.own, send_one);
+		ret = FAILING(&s, kt_op_recv(at.fd, &op));
 		acted = peer_end(&peer);
 		if (ret != SMALL) {
 			ASSERT_TRUE(sweep_failed(&s, ret));
@@ -469,11 +497,11 @@ static void sweep_waiting_recv(struct __test_metadata *_metadata, FIXTURE_DATA(m
 		}
 		if (acted != PEER_IDLE && (ret < 0 || flags & KIPC_PEEK)) {
 			ASSERT_EQ(0, acted);
-			ASSERT_TRUE(all_there(self, 1, SMALL));
-			ASSERT_TRUE(take(self, 1, SMALL));
+			ASSERT_TRUE(all_there(1, SMALL));
+			ASSERT_TRUE(take(1, SMALL));
 			put_back++;
 		}
-		ASSERT_TRUE(nothing_there(self));
+		ASSERT_TRUE(nothing_there());
 	}
 	EXPECT_TRUE(sweep_covered(&s, memory, copies));
 	EXPECT_GE(put_back, 2);
@@ -481,8 +509,8 @@ static void sweep_waiting_recv(struct __test_metadata *_metadata, FIXTURE_DATA(m
 
 TEST_F(message, recv_that_waits)
 {
-	make(self, variant->device, 0, SMALL, 1);
-	sweep_waiting_recv(_metadata, self, 0, variant->device, 3);
+	make(variant->device, 0, SMALL, 1);
+	sweep_waiting_recv(_metadata, 0, variant->device, 3);
 }
 
 TEST_F(message, recv_that_waits_at_a_rendezvous)
@@ -494,28 +522,28 @@ TEST_F(message, recv_that_waits_at_a_rendezvous)
 	long ret;
 
 	/* The sender waits already, with the message in its hands */
-	make(self, variant->device, KIPC_OPEN_RENDEZVOUS, SMALL, 1);
-	op = recv_op(self, SMALL, 0);
+	make(variant->device, KIPC_OPEN_RENDEZVOUS, SMALL, 1);
+	op = recv_op(SMALL, 0);
 	send = kt_send_op(in, SMALL);
 	send.type = 1;
 	op.flags = KIPC_NONBLOCK;
 	while (sweep_round(&s)) {
 		if (!job) {
-			job = kt_start_ioctl(KT_THREAD, self->own, KIPC_IOC_SEND, &send);
+			job = kt_start_ioctl(KT_THREAD, at.own, KIPC_IOC_SEND, &send);
 			ASSERT_TRUE(kt_asleep(job));
 		}
 		kt_poison(&result, sizeof(result));
-		ret = FAILING(&s, kt_op_recv(self->fd, &op));
+		ret = FAILING(&s, kt_op_recv(at.fd, &op));
 		if (ret != SMALL) {
 			ASSERT_TRUE(sweep_failed(&s, ret));
 			ASSERT_TRUE(fail_untold(&result));
 			ASSERT_TRUE(kt_asleep(job));
-			ASSERT_EQ(0, kt_stat(self->own).msgs);
+			ASSERT_EQ(0, kt_stat(at.own).msgs);
 		} else {
 			ASSERT_TRUE(kt_filled(out, SMALL, SEED));
 			ASSERT_EQ(0, kt_join(job));
 			job = NULL;
-			ASSERT_TRUE(nothing_there(self));
+			ASSERT_TRUE(nothing_there());
 		}
 	}
 	EXPECT_TRUE(sweep_covered(&s, 0, 3));
@@ -523,8 +551,8 @@ TEST_F(message, recv_that_waits_at_a_rendezvous)
 
 TEST_F(message, peek_that_waits)
 {
-	make(self, variant->device, 0, SMALL, 1);
-	sweep_waiting_recv(_metadata, self, KIPC_PEEK, variant->device, 3);
+	make(variant->device, 0, SMALL, 1);
+	sweep_waiting_recv(_metadata, KIPC_PEEK, variant->device, 3);
 }
 
 TEST_HARNESS_MAIN
