@@ -564,18 +564,26 @@ static int kipc_rpc_quota(struct kipc_file *file)
 	return err;
 }
 
+/* A call whose token cannot be told: nobody could collect it. The references are ours. */
+static void kipc_rpc_untold(struct kipc_rpc *rpc, struct kipc_call *call)
+{
+	kipc_call_abandon(call, -ECANCELED);
+	kipc_rpc_describe(rpc, call, 0);
+	kipc_rpc_tell(rpc);
+	kipc_call_retire(call);
+	kipc_msg_put(&call->msg);
+}
+
 /*
  * A synchronous call of ours has to outlive this system call. With the caller's
  * reference it moved to the file's table; by its token, which is stored here, the
- * wait is resumed. If that fails nobody ever could: it is cancelled.
+ * wait is resumed.
  */
 static long kipc_rpc_outlived(struct kipc_rpc *rpc, struct kipc_call *call, long err)
 {
 	if (put_user(call->caller_token, &rpc->uop->token)) {
-		kipc_call_abandon(call, -ECANCELED);
 		refcount_inc(&call->msg.ref);
-		kipc_call_retire(call);
-		kipc_msg_put(&call->msg);
+		kipc_rpc_untold(rpc, call);
 		return -EFAULT;
 	}
 	kipc_rpc_describe(rpc, call, call->caller_token);
@@ -745,9 +753,7 @@ static long kipc_rpc_start(struct kipc_rpc *rpc, struct kipc_file *file, struct 
 
 	kipc_rpc_describe(rpc, call, call->caller_token);
 	if (kipc_rpc_tell(rpc) || put_user(call->caller_token, &rpc->uop->token)) {
-		kipc_call_abandon(call, -ECANCELED);
-		kipc_call_retire(call);
-		kipc_msg_put(&call->msg);
+		kipc_rpc_untold(rpc, call);
 		return -EFAULT;
 	}
 	if (rpc->op->deadline && rpc->deadline.finite)
