@@ -121,4 +121,19 @@ TEST_F(readonly, rpc_whose_reply_cannot_be_stored_either)
 	EXPECT_TRUE(fate_told(&self->result, true));
 }
 
+/* What cannot be told is not done */
+TEST_F(readonly, cancel)
+{
+	struct kipc_op_rpc op = { .flags = KIPC_ASYNC }, wait = { .flags = KIPC_NONBLOCK };
+	struct kipc_op_token cancel = { 0 };
+
+	ASSERT_EQ(0, kt_op_rpc(self->fd, &op));
+	cancel.token = op.token;
+	EXPECT_EQ(-EFAULT, kt_ioctl(self->fd, KIPC_IOC_CANCEL, sealed(&cancel, sizeof(cancel))));
+	wait.token = op.token;
+	EXPECT_EQ(-EAGAIN, kt_op_rpc(self->fd, &wait));
+	EXPECT_EQ(0, kt_ioctl(self->fd, KIPC_IOC_CANCEL, &cancel));
+	EXPECT_EQ(-ENOENT, kt_op_rpc(self->fd, &wait));
+}
+
 TEST_HARNESS_MAIN
