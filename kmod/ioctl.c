@@ -321,16 +321,12 @@ static int kipc_token_check(const struct kipc_op_token *op)
 static long kipc_op_cancel(struct kipc_file *file, union kipc_op *op, void __user *uop,
 			   size_t size)
 {
+	u32 __user *told = &((struct kipc_op_token __user *)uop)->result_flags;
 	long err = kipc_token_check(&op->token);
 
 	/* What cannot be told is not done */
-	if (!err && copy_to_user(uop, &op->token, sizeof(op->token)))
-		err = -EFAULT;
-	if (!err)
-		err = kipc_cancel(file, &op->token);
-	if (!err && copy_to_user(uop, &op->token, sizeof(op->token)))
-		err = -EFAULT;
-	return err;
+	return err ?: put_user(0, told) ?: kipc_cancel(file, &op->token) ?:
+	       put_user(op->token.result_flags, told);
 }
 
 static long kipc_op_wanted(struct kipc_file *file, union kipc_op *op, void __user *uop,
