@@ -23,7 +23,7 @@
 #include "fuzz.h"
 
 #define USERS_FIRST	1001U	/* root's process apart, a user for each */
-#define HANG_US		20000000U	/* until what was killed must have gone */
+#define HANG_US		20000000U	/* what takes that long never comes to its end */
 
 /* In a mailbox, in place of the number of an operation */
 #define NOTHING		(-1)
@@ -121,7 +121,6 @@ static void serve_op(unsigned int actor, int32_t i)
 {
 	const struct op *op = &shared->program.ops[i];
 
-	set(&shared->box[actor].running, 1);
 	if (op->kind == OP_EXIT)
 		exit_is_coming(actor, op);
 	if (op->kind == OP_EXIT || (op->meet != WAIT && !shared->careful))
@@ -133,7 +132,6 @@ static void serve_op(unsigned int actor, int32_t i)
 	shared->to[i] = now_us();
 	cover_stop(actor, i);
 	set(&shared->done[i], 1);
-	set(&shared->box[actor].running, 0);
 	advance(i, (int)actor);
 }
 
@@ -144,16 +142,16 @@ static void serve(unsigned int actor)
 
 	actor_thread(actor);
 	box->tid = (pid_t)syscall(SYS_gettid);
-	set(&box->running, 0);
 	for (;;) {
+		/* At no moment does it look idle when it is not */
+		set(&box->running, 1);
 		i = __atomic_exchange_n(&box->next, NOTHING, __ATOMIC_SEQ_CST);
 		if (i >= 0) {
 			serve_op(actor, i);
 		} else if (i == CLEAN_UP) {
 			actor_clean_up(process_of(actor));
-			set(&box->running, 0);
-			tell_boss();
 		} else {
+			set(&box->running, 0);
 			if (get(&shared->ending))
 				tell_boss();
 			futex_wait(&box->next, NOTHING, 10000000);
@@ -252,7 +250,7 @@ static void start_processes(const struct program *program)
 		if (!pids[i])
 			run_process(i);
 	}
-	if (!wait_all_idle(5000000))
+	if (!wait_all_idle(HANG_US))
 		die("an actor does not start");
 }
 
@@ -492,7 +490,7 @@ static const char *end_processes(const struct program *program)
 static const char *remove_persistent(void)
 {
 	static char text[128];
-	uint64_t end = now_us() + 5000000;
+	uint64_t end = now_us() + HANG_US;
 	struct kipc_op_stat stat;
 	struct kipc_op_remove remove;
 	struct kipc_op_next next;
@@ -591,12 +589,12 @@ const char *look_for_leftovers(void)
 		return wrong;
 	/* Our own file is one of them */
 	close(device);
-	for (i = 0; i < 50 && slab_objects(names, sizeof(names)); i++)
+	for (i = 0; i < 200 && slab_objects(names, sizeof(names)); i++)
 		usleep(100000);
 	device = open("/dev/kipc", O_RDWR | O_CLOEXEC);
 	if (device < 0)
 		die("/dev/kipc");
-	if (i < 50)
+	if (i < 200)
 		return NULL;
 	snprintf(text, sizeof(text), "objects are left in the slab cache %s", names);
 	return text;
