@@ -494,7 +494,8 @@ static int kipc_rpc_tell(struct kipc_rpc *rpc)
 static void kipc_rpc_describe(struct kipc_rpc *rpc, const struct kipc_call *call, u64 token)
 {
 	struct kipc_result *result = &rpc->result;
-	u32 deliveries = READ_ONCE(call->msg.deliveries);
+	/* Without the lock: what it is a moment later is not known anyhow */
+	u32 deliveries = data_race(READ_ONCE(call->msg.deliveries));
 
 	memset(result, 0, sizeof(*result));
 	result->token = token;

@@ -591,7 +591,8 @@ static int kipc_open_once(struct kipc_ns *ns, struct kipc_op_open *op,
 		ep = kipc_ns_find(ns, address);
 	if (ep) {
 		err = -EEXIST;
-		if (!(op->flags & KIPC_OPEN_EXCL) || READ_ONCE(ep->dead))
+		/* Of one that dies right now it may be told that it exists */
+		if (!(op->flags & KIPC_OPEN_EXCL) || data_race(READ_ONCE(ep->dead)))
 			err = kipc_open_join(ep, file, op, false);
 		if (err == -EIDRM) {	/* died; whoever killed it was not here yet */
 			kipc_ns_withdraw(ns, ep);

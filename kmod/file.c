@@ -172,9 +172,11 @@ static void kipc_handle_show_fdinfo(struct seq_file *seq, struct file *filp)
 {
 	struct kipc_file *file = filp->private_data;
 	u32 taken, calls;
+	bool shutdown;
 
 	spin_lock(&file->ep->lock);
 	taken = file->nr_taken;
+	shutdown = file->shutdown;
 	spin_unlock(&file->ep->lock);
 	spin_lock(&file->lock);
 	calls = file->nr_calls;
@@ -182,7 +184,7 @@ static void kipc_handle_show_fdinfo(struct seq_file *seq, struct file *filp)
 	seq_printf(seq, "kipc-endpoint:\t%u\n", file->ep->id);
 	seq_printf(seq, "kipc-rights:\t%#x\n", file->rights);
 	seq_printf(seq, "kipc-badge:\t%u\n", 0);
-	seq_printf(seq, "kipc-shutdown:\t%d\n", READ_ONCE(file->shutdown));
+	seq_printf(seq, "kipc-shutdown:\t%d\n", shutdown);
 	seq_printf(seq, "kipc-taken:\t%u\n", taken);
 	seq_printf(seq, "kipc-calls:\t%u\n", calls);
 }
@@ -221,8 +223,8 @@ bool kipc_file_deadlock(struct kipc_file *file, struct kipc_ep *ep)
 {
 	struct file *filp;
 
-	/* The usual cases cost no lock */
-	if (READ_ONCE(ep->nr_waiting) || READ_ONCE(ep->receivers) != 1 ||
+	/* The usual cases cost no lock; kipc_sole_server() looks again with it */
+	if (data_race(READ_ONCE(ep->nr_waiting)) || data_race(READ_ONCE(ep->receivers)) != 1 ||
 	    !thread_group_empty(current) || atomic_read(&current->files->count) != 1)
 		return false;
 	filp = kipc_sole_server(ep, file);
