@@ -63,6 +63,10 @@ check-static: setup
 check-kernels: setup
 	@scripts/check-kernels
 
+## model: check every state of the model of hand-off, wake-up and reply in docs/model/
+model: setup
+	@scripts/model
+
 ## check-harness: show that the test VM and its judge notice every kind of bug
 check-harness: setup
 	@scripts/with-kernel scripts/check-harness
@@ -88,4 +92,4 @@ help:
 	@sed -n 's/^## //p' Makefile | awk '{ name = $$1; sub(/^[^ ]* /, ""); printf "  %-15s %s\n", name, $$0 }'
 
 .PHONY: all module lib selftests demo-build demo vm check check-all check-kernels check-static \
-	check-debug coverage fuzz check-harness install setup clean help
+	check-debug coverage fuzz model check-harness install setup clean help

@@ -16,28 +16,32 @@
  *
  * The one state machine, with the function that makes each transition, all under
  * ep->lock. A message without reply ends at DELIVERED. docs/architecture.md has
- * what each event means in each state.
+ * what each event means in each state, docs/model/ the same as a model that is
+ * checked; scripts/check-model holds them together.
  *
- *   from       event                                  to         by
- *   NEW        posted, no room                        BLOCKED    kipc_post
- *   NEW        posted                                 QUEUED     kipc_post
- *   NEW        posted, a receiver waits               CLAIMED    kipc_offer
- *   BLOCKED    room                                   QUEUED     kipc_admit
- *   BLOCKED    a receiver takes it                    CLAIMED    kipc_claim
- *   QUEUED     a receiver takes it                    CLAIMED    kipc_claim
- *   CLAIMED    copied                                 DELIVERED  kipc_commit
- *   CLAIMED    receiver failed                        BLOCKED or QUEUED, as before,
- *                                                     or CLAIMED by another
- *                                                                kipc_unclaim
- *   CLAIMED    sender left: abort, then the receiver  CANCELLED  kipc_giveup,
- *              commits or fails                                  kipc_claim_void
- *   BLOCKED,   sender leaves, deadline, removal,      CANCELLED  kipc_giveup
- *   QUEUED     permission lost (BLOCKED only)
- *   DELIVERED  reply                                  REPLIED    kipc_reply_commit
- *   DELIVERED  server gone                            BROKEN     kipc_call_break
- *   DELIVERED  server gone, IDEMPOTENT, not too often QUEUED or  kipc_call_break
- *                                                     CLAIMED
- *   DELIVERED  caller leaves, deadline, removal       CANCELLED  kipc_giveup
+ *   from       event                            to         by
+ *   NEW        posted, no room                  BLOCKED    kipc_post
+ *   NEW        posted                           QUEUED     kipc_post
+ *   NEW        posted, a receiver waits         CLAIMED    kipc_post
+ *   BLOCKED    room                             QUEUED     kipc_admit
+ *   BLOCKED    a receiver takes it              CLAIMED    kipc_claim
+ *   QUEUED     a receiver takes it              CLAIMED    kipc_claim
+ *   CLAIMED    copied                           DELIVERED  kipc_commit
+ *   CLAIMED    receiver failed, not admitted    BLOCKED    kipc_unclaim
+ *   CLAIMED    receiver failed, admitted        QUEUED     kipc_unclaim
+ *   CLAIMED    receiver failed, another waits   CLAIMED    kipc_unclaim
+ *   CLAIMED    aborted, the receiver is done    CANCELLED  kipc_claim_void
+ *   DELIVERED  reply                            REPLIED    kipc_reply_commit
+ *   DELIVERED  server gone                      BROKEN     kipc_call_break
+ *   DELIVERED  server gone, to be redelivered   QUEUED     kipc_call_break
+ *   DELIVERED  the same, a receiver waits       CLAIMED    kipc_call_break
+ *   BLOCKED    given up                         CANCELLED  kipc_giveup
+ *   QUEUED     given up                         CANCELLED  kipc_giveup
+ *   DELIVERED  given up                         CANCELLED  kipc_giveup
+ *
+ * Given up: its sender leaves, its deadline passes, the endpoint is removed, or its
+ * sender may not send any more. A claimed message is then only marked (@abort). To be
+ * redelivered: it is IDEMPOTENT, and was not too often.
  *
  * The outcome is in msg->error and @reply, set by kipc_done(). A CANCELLED
  * delivery is remembered until its server asks (kipc_call_linger).
