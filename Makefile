@@ -37,7 +37,7 @@ vm: all
 check: setup
 	@scripts/with-kernel scripts/check $(T)
 
-## check-all: every check and test there is, and where the time went
+## check-all: what CI runs: check, check-kernels, check-debug, fuzz; and where the time went
 check-all: setup
 	@scripts/check-all
 

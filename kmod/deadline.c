@@ -75,7 +75,7 @@ int kipc_deadline_sleep(struct kipc_deadline *deadline)
 		hrtimer_sleeper_start_expires(&deadline->timer, HRTIMER_MODE_ABS);
 	}
 	/* The timer clears its task before it wakes us */
-	if (!READ_ONCE(deadline->timer.task))
+	if (!data_race(READ_ONCE(deadline->timer.task)))
 		return -ETIMEDOUT;
 	schedule();
 	return 0;
