@@ -164,6 +164,7 @@ FIXTURE_SETUP(abi)
 
 FIXTURE_TEARDOWN(abi)
 {
+	kt_restore_params();
 	close(self->fd);
 	close(self->spare);
 	close(self->dev);
@@ -840,7 +841,6 @@ TEST_F(abi, limits_are_the_parameters)
 	kt_set_param("msg_max", 12345);
 	EXPECT_EQ(0, kt_info(self->dev, &limits));
 	EXPECT_EQ(12345, limits.msg_max);
-	kt_restore_params();
 }
 
 TEST_F(abi, stat_fills_everything)

@@ -301,7 +301,10 @@ bool kt_filled(const void *buf, size_t len, unsigned int seed);
 
 /* ---- machine ---- */
 
-/* Module parameters; what was set is set back by kt_restore_params() */
+/*
+ * Module parameters; what was set is set back by kt_restore_params(). That belongs into a
+ * fixture's teardown: a body that fails does not come to its end.
+ */
 unsigned long long kt_param(const char *name);
 void kt_set_param(const char *name, unsigned long long value);
 void kt_restore_params(void);

@@ -915,10 +915,10 @@ TEST_F(open, a_device_file_of_another_namespace)
 }
 
 /* NEXT with an id of the past does not pass over who has its place now */
-TEST(next_after_an_id_that_has_ended)
+TEST_F(open, next_after_an_id_that_has_ended)
 {
 	uint32_t old, id = 0, next;
-	int dev = kt_device(), fd;
+	int dev = self->dev, fd;
 
 	kt_set_param("endpoints_max", 4);
 	fd = kt_private(dev, 0, NULL);
@@ -929,14 +929,12 @@ TEST(next_after_an_id_that_has_ended)
 		fd = kt_private(dev, 0, NULL);
 		id = kt_id(fd);
 	}
-	kt_restore_params();
 	ASSERT_EQ(old >> 11, id >> 11);
 	ASSERT_NE(old, id);
 	next = old;
 	EXPECT_EQ(0, kt_next(dev, &next));
 	EXPECT_EQ(id, next);
 	close(fd);
-	close(dev);
 }
 
 TEST_HARNESS_MAIN

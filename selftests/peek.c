@@ -28,6 +28,7 @@ FIXTURE_SETUP(peek)
 
 FIXTURE_TEARDOWN(peek)
 {
+	kt_restore_params();
 	close(self->cli);
 	close(self->srv);
 }
@@ -147,7 +148,6 @@ TEST_F(peek, p10_who_waits_to_peek_is_a_waiter)
 	job_start(receiver, job_recv);
 	await_asleep(receiver);
 	EXPECT_EQ(-ENOSPC, kt_op_recv(self->srv, &op));
-	kt_restore_params();
 	EXPECT_TRUE(job_kill(receiver));
 	op.deadline = kt_in_ms(10);
 	EXPECT_EQ(-ETIMEDOUT, kt_op_recv(self->srv, &op));

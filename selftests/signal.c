@@ -37,6 +37,7 @@ FIXTURE_SETUP(signal)
 
 FIXTURE_TEARDOWN(signal)
 {
+	kt_restore_params();
 	close(self->cli);
 	close(self->srv);
 }
@@ -685,7 +686,6 @@ TEST_F(signal, p10_interrupted_calls_count)
 		EXPECT_EQ(-EINTR, kt_join(caller));
 	}
 	EXPECT_EQ(-EDQUOT, kt_run(KT_AS(KT_UID_A), call_until_interrupted, fd));
-	kt_restore_params();
 }
 
 TEST_HARNESS_MAIN
