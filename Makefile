@@ -67,9 +67,9 @@ check-kernels: setup
 model: setup
 	@scripts/model
 
-## check-harness: show that the test VM and its judge notice every kind of bug
+## check-harness: show that the tests' VM and judge notice every kind of bug (FLAVOUR=debug, kcsan)
 check-harness: setup
-	@scripts/with-kernel scripts/check-harness
+	@scripts/with-kernel scripts/check-harness $(if $(FLAVOUR),--flavour $(FLAVOUR))
 
 ## install: install library, header and manual pages (DESTDIR=, PREFIX=/usr/local)
 install: lib
