@@ -448,6 +448,190 @@ static void make_start(struct program *program)
 	}
 }
 
+/* Two who talk: a caller and a server, each with its descriptor of an endpoint */
+struct pair {
+	unsigned int caller, server;	/* actors */
+	uint64_t caller_fd, server_fd;	/* slots */
+	uint64_t call, delivery;	/* slots of tokens */
+};
+
+static unsigned int insert_pair(struct program *program, unsigned int i, struct pair *pair)
+{
+	struct op op = { .kind = OP_OPEN, .actor = (uint8_t)pair->server };
+
+	op.arg[A_FLAGS] = KIPC_OPEN_CREATE;
+	op.arg[A_RIGHTS] = 7;
+	op.arg[A_MODE] = 0666;
+	op.arg[A_TO] = pair->server_fd;
+	insert_op(program, i++, &op);
+	op = (struct op){ .kind = OP_OPEN, .actor = (uint8_t)pair->caller };
+	op.arg[A_FLAGS] = KIPC_OPEN_ANY_OWNER;
+	op.arg[A_RIGHTS] = KIPC_RIGHT_SEND;
+	op.arg[A_ID] = FROM_SLOT | pair->server_fd;
+	op.arg[A_TO] = pair->caller_fd;
+	insert_op(program, i++, &op);
+	return i;
+}
+
+/* Is there an endpoint that both may have open? */
+static bool find_pair(struct pair *pair, const struct world *world)
+{
+	uint16_t callers = world->fds[process_of(pair->caller)];
+	uint16_t servers = world->fds[process_of(pair->server)];
+
+	if (!callers || !servers)
+		return false;
+	pair->caller_fd = slot_of(callers);
+	pair->server_fd = slot_of(servers);
+	return true;
+}
+
+/* A call that a server has, interrupted; or one whose reply finds no memory; or one started */
+static unsigned int insert_call(struct program *program, unsigned int i, const struct pair *pair)
+{
+	bool async = chance(15), fault = !async && chance(25);
+	struct op op = { .kind = OP_RPC, .actor = (uint8_t)pair->caller };
+
+	op.meet = async ? WAIT : GO_ON;
+	op.arg[A_FD] = pair->caller_fd;
+	op.arg[A_LEN] = below(20);
+	op.arg[A_TO] = pair->call;
+	if (async) {
+		op.arg[A_FLAGS] = KIPC_ASYNC;
+		op.arg[A_ROOM] = 100;
+	} else {
+		op.arg[A_FLAGS] = chance(20) ? KIPC_IDEMPOTENT : 0;
+		op.arg[A_LEN2] = 100;
+		op.arg[A_MEM2] = fault ? HOLE : GOOD;
+		op.arg[A_TIME] = FROM_NOW | 20000;
+	}
+	insert_op(program, i++, &op);
+
+	op = (struct op){ .kind = OP_RECV, .actor = (uint8_t)pair->server };
+	op.arg[A_FD] = pair->server_fd;
+	op.arg[A_FLAGS] = KIPC_ANYSIZE;
+	op.arg[A_LEN2] = 8192;
+	op.arg[A_TIME] = FROM_NOW | 2500;
+	op.arg[A_TO] = pair->delivery;
+	insert_op(program, i++, &op);
+	if (async)
+		return i;
+
+	op = (struct op){ .kind = fault ? OP_REPLY : OP_KILL };
+	if (fault) {
+		op.actor = (uint8_t)pair->server;
+		op.arg[A_FD] = pair->server_fd;
+		op.arg[A_TOKEN] = FROM_SLOT | pair->delivery;
+		op.arg[A_LEN] = 1 + below(90);
+	} else {
+		op.arg[A_WHO] = pair->caller;
+		op.arg[A_SIG] = SIGUSR2;
+	}
+	insert_op(program, i++, &op);
+	/* The caller has its token when it does this */
+	op = (struct op){ .kind = OP_YIELD, .actor = (uint8_t)pair->caller };
+	insert_op(program, i++, &op);
+	return i;
+}
+
+static struct op make_collect(const struct pair *pair, unsigned int actor)
+{
+	static const uint8_t meets[] = { WAIT, GO_ON, GO_ON, TOGETHER };
+	struct op op = { .kind = OP_RPC, .actor = (uint8_t)actor, .meet = PICK(meets) };
+
+	op.arg[A_FD] = pair->caller_fd;
+	op.arg[A_TO] = 1 + below(SLOTS - 1);
+	op.arg[A_LEN2] = chance(80) ? 100 : 0;
+	op.arg[A_TIME] = chance(80) ? FROM_NOW | (1000 + below(4000)) : make_time();
+	if (chance(20))
+		op.arg[A_FLAGS] = KIPC_NEXT;
+	else
+		op.arg[A_TOKEN] = FROM_SLOT | pair->call;
+	return op;
+}
+
+/* What may befall a call that outlived its system call */
+static struct op make_blow(const struct pair *pair, unsigned int actor)
+{
+	static const uint8_t blows[] = {
+		OP_RPC, OP_CANCEL, OP_CANCEL, OP_CANCEL, OP_REPLY, OP_REPLY, OP_KILL, OP_KILL,
+		OP_CLOSE, OP_CLOSE, OP_WANTED, OP_ADOPT, OP_REMOVE, OP_SHUTDOWN, OP_FORK, OP_EXIT,
+	};
+	struct op op = { .kind = PICK(blows), .actor = (uint8_t)actor };
+
+	if (op.kind == OP_RPC)
+		return make_collect(pair, actor);
+	op.meet = chance(40) ? TOGETHER : WAIT;
+	op.arg[A_FD] = pair->caller_fd;
+	switch (op.kind) {
+	case OP_CANCEL:
+		op.arg[A_TOKEN] = FROM_SLOT | pair->call;
+		break;
+	case OP_REPLY:
+	case OP_WANTED:
+	case OP_ADOPT:
+	case OP_REMOVE:
+	case OP_SHUTDOWN:
+		op.actor = (uint8_t)(pair->server ^ below(2));
+		op.arg[A_FD] = pair->server_fd;
+		if (takes(&op, A_TOKEN))
+			op.arg[A_TOKEN] = FROM_SLOT | pair->delivery;
+		if (op.kind == OP_REPLY)
+			op.arg[A_LEN] = below(120);
+		break;
+	case OP_KILL:
+		op.meet = WAIT;
+		op.arg[A_FD] = 0;
+		op.arg[A_WHO] = chance(85) ? pair->caller ^ below(2) : pair->server;
+		op.arg[A_SIG] = (uint64_t)(chance(85) ? SIGUSR2 : chance(50) ? SIGUSR1 : SIGKILL);
+		break;
+	case OP_FORK:
+		op.arg[A_FD] = 0;
+		op.arg[A_US] = below(2000);
+		op.arg[A_N] = below(4);
+		break;
+	case OP_EXIT:
+		op.arg[A_FD] = 0;
+		op.arg[A_HOW] = below(2);
+		break;
+	default:
+		break;
+	}
+	if (takes(&op, A_DELAY) && chance(40))
+		op.arg[A_DELAY] = below(400);
+	return op;
+}
+
+/*
+ * A call outlives its system call. One thread of its process waits for it again, while
+ * the other, and the server, do what they like. By chance alone all this rarely meets.
+ */
+static void insert_outliving(struct program *program, unsigned int i)
+{
+	struct world world = world_before(program, i);
+	struct pair pair = {
+		.caller = (unsigned int)below(ACTORS), .server = (unsigned int)below(ACTORS),
+		.caller_fd = 1 + below(6), .server_fd = 1 + below(6),
+		.call = 1 + below(SLOTS - 1), .delivery = 1 + below(SLOTS - 1),
+	};
+	unsigned int waiter = pair.caller ^ (unsigned int)below(2), n;
+	struct op op;
+
+	if (process_of(pair.caller) == process_of(pair.server))
+		pair.server = (pair.server + 2) % ACTORS;
+	if (chance(60) || !find_pair(&pair, &world))
+		i = insert_pair(program, i, &pair);
+	i = insert_call(program, i, &pair);
+	if (chance(75)) {
+		op = make_collect(&pair, waiter);
+		insert_op(program, i++, &op);
+	}
+	for (n = 1 + (unsigned int)below(4); n; n--) {
+		op = make_blow(&pair, chance(75) ? waiter ^ 1 : waiter);
+		insert_op(program, i++, &op);
+	}
+}
+
 void make_program(struct program *program)
 {
 	unsigned int n = 4 + (unsigned int)below(20);
@@ -455,6 +639,8 @@ void make_program(struct program *program)
 	program->n = 0;
 	if (chance(80))
 		make_start(program);
+	if (chance(15))
+		insert_outliving(program, program->n);
 	while (program->n < n)
 		insert_new(program, program->n);
 }
@@ -518,7 +704,7 @@ void mutate_program(struct program *program, const struct program *other)
 
 	do {
 		i = (unsigned int)below(program->n);
-		switch (below(12)) {
+		switch (below(13)) {
 		case 0:
 		case 1:
 			/* The more happened before, the more can happen */
@@ -555,6 +741,10 @@ void mutate_program(struct program *program, const struct program *other)
 			break;
 		case 9:
 			change_kind(program, i);
+			break;
+		case 10:
+			if (chance(60))
+				insert_outliving(program, chance(60) ? program->n : i);
 			break;
 		default:
 			/* Most arguments are not of this operation */
