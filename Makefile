@@ -29,6 +29,13 @@ demo-build: lib
 demo: module demo-build
 	@scripts/with-kernel scripts/vm-demo
 
+bench-build: lib
+	@scripts/quietly "benchmark" build/log/bench.log $(MAKE) -C bench all
+
+## bench: measure kipc and its peers side by side (QUICK=1: less often; W="rpc/64 typed": those)
+bench: module bench-build
+	@bench/run $(if $(QUICK),--quick) $(W)
+
 ## vm: a shell in a test VM with module, library, demo and tests
 vm: all
 	@scripts/with-kernel scripts/vm-shell
@@ -91,5 +98,5 @@ clean:
 help:
 	@sed -n 's/^## //p' Makefile | awk '{ name = $$1; sub(/^[^ ]* /, ""); printf "  %-15s %s\n", name, $$0 }'
 
-.PHONY: all module lib selftests demo-build demo vm check check-all check-kernels check-static \
+.PHONY: all module lib selftests demo-build demo bench bench-build vm check check-all check-kernels check-static \
 	check-debug coverage fuzz model check-harness install setup clean help
