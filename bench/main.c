@@ -57,10 +57,10 @@ static void measure(const char *title, round_fn *round)
 	uint64_t count = find_count(round);
 
 	if (options.steady) {
-		/* The watcher needs time to begin. */
-		printf("steady %s\n", title);
+		printf("steady %p %p\n", (void *)works_begin, (void *)works_other);
 		fflush(stdout);
-		for (int i = 0; i < 100; i++)
+		/* The watcher needs time to begin, and ends it. */
+		for (int i = 0; i < 1000; i++)
 			round(count);
 		return;
 	}

@@ -11,6 +11,8 @@
 
 #include "works.h"
 
+void (*works_begin)(void), (*works_other)(void);
+
 static const struct mechanism *with;
 static unsigned int clients, places;
 
@@ -48,6 +50,7 @@ static round_fn *rpc(const struct mechanism *mechanism, const struct shape *shap
 		return NULL;
 	buffers(shape->size);
 	with->open_rpc(shape);
+	works_begin = with->call;
 	team_serve(with, do_serve, 0);
 	for (unsigned int i = 0; i < clients; i++)
 		team_join(with, do_calls, (int)i);
@@ -121,6 +124,8 @@ static round_fn *oneway(const struct mechanism *mechanism, unsigned int size, ro
 		return NULL;
 	buffers(size);
 	with->open_oneway(&shape);
+	works_begin = with->send;
+	works_other = with->receive;
 	team_join(with, receiver, SERVER);
 	team_join(with, sender, 0);
 	return team_round;
@@ -187,6 +192,8 @@ static round_fn *prepare_typed(const struct mechanism *mechanism, unsigned int d
 		return NULL;
 	buffers(BENCH_SMALL);
 	with->open_typed(depth);
+	works_begin = (void (*)(void))with->receive_type;
+	works_other = (void (*)(void))with->send_type;
 	for (unsigned int i = 0; i < depth; i++)
 		with->send_type(1);
 	return typed_round;
@@ -224,6 +231,8 @@ static bool open_many(const struct mechanism *mechanism, unsigned int count)
 	many_files();
 	buffers(BENCH_SMALL);
 	with->open_many(count);
+	works_begin = (void (*)(void))with->send_to;
+	works_other = (void (*)(void))with->receive_from;
 	return true;
 }
 
@@ -300,6 +309,7 @@ static round_fn *prepare_waiters(const struct mechanism *mechanism, unsigned int
 		return NULL;
 	buffers(BENCH_SMALL);
 	with->open_waiters(count);
+	works_begin = (void (*)(void))with->call_type;
 	for (unsigned int i = 0; i < count; i++)
 		team_serve(with, do_serve_type, i);
 	team_join(with, do_calls_by_type, 0);

@@ -24,6 +24,12 @@ struct work {
 extern const struct work works[];
 extern const unsigned int work_count;
 
+/*
+ * Where an operation begins, for who watches the program from outside; and where
+ * the other kind of operation does, of works with two kinds, else NULL. Set by prepare.
+ */
+extern void (*works_begin)(void), (*works_other)(void);
+
 /* What the machine itself costs, to compare with: a name and a round */
 struct reference {
 	const char *name;
