@@ -16,7 +16,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define BENCH_SMALL	64	/* bytes of a message where the size is not the parameter */
+#define BENCH_SMALL	64UL	/* bytes of a message where the size is not the parameter */
 #define BENCH_BATCH	16	/* operations between two looks at the clock */
 
 enum { SERVER = -1 };		/* client numbers begin with 0 */
@@ -86,6 +86,11 @@ void buffers(size_t size);		/* makes in and out */
 uint64_t now(void);
 void write_all(int fd, const void *data, size_t size);
 void read_all(int fd, void *data, size_t size);
+
+/* In shared memory, in a cache line of its own */
+struct counter {
+	_Alignas(64) atomic_uint value;
+};
 
 /*
  * A bell: one process sleeps, another wakes it, and no system call is needed

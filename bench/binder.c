@@ -14,12 +14,13 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <unistd.h>
+#include <time.h>
 
 #include "bench.h"
 
 #define MAPPING		(4UL << 20)	/* the largest */
-#define ONEWAY_SPACE	(MAPPING / 2 - (256UL << 10))	/* half of it, and they need a little more */
+/* One-way transactions get half of it, and need a little more than their bytes. */
+#define ONEWAY_SPACE	(MAPPING / 2 - (256UL << 10))
 
 static struct {
 	char bytes[256];
@@ -28,11 +29,12 @@ static struct {
 
 static struct window {
 	struct bell room;
-	_Alignas(64) atomic_uint freed;	/* ever */
+	struct counter freed;	/* ever */
 } *window;
 
 static unsigned int width, sent;
 static int device = -1;
+static void *mapping;
 static struct shape shape;
 static binder_uintptr_t held;	/* buffer to be freed with the next commands */
 
@@ -123,7 +125,8 @@ static void open_rpc(const struct shape *wanted)
 static void enter(int client)
 {
 	device = check(open("/dev/binder", O_RDWR | O_CLOEXEC), "/dev/binder");
-	if (mmap(NULL, MAPPING, PROT_READ, MAP_PRIVATE, device, 0) == MAP_FAILED)
+	mapping = mmap(NULL, MAPPING, PROT_READ, MAP_PRIVATE, device, 0);
+	if (mapping == MAP_FAILED)
 		die("mmap of /dev/binder");
 	if (client != SERVER)
 		return;
@@ -131,9 +134,9 @@ static void enter(int client)
 	while (ioctl(device, BINDER_SET_CONTEXT_MGR, 0) < 0) {
 		if (errno != EBUSY)
 			die("BINDER_SET_CONTEXT_MGR");
-		usleep(1000);
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
 	}
-	command(BC_ENTER_LOOPER, NULL, 0);
+	command(BC_ENTER_LOOPER, "", 0);
 	submit(NULL, 0, &(size_t){ 0 });
 }
 
@@ -166,9 +169,9 @@ static void open_oneway(const struct shape *wanted)
 
 static void send_one(void)
 {
-	while (sent - atomic_load(&window->freed) == width) {
+	while (sent - atomic_load(&window->freed.value) == width) {
 		bell_arm(&window->room);
-		if (sent - atomic_load(&window->freed) == width)
+		if (sent - atomic_load(&window->freed.value) == width)
 			bell_sleep(&window->room);
 	}
 	sent++;
@@ -184,13 +187,13 @@ static void receive_one(void)
 	if (width == 1 && freed) {
 		/* The read waits, and the sender would for it. */
 		submit(NULL, 0, &(size_t){ 0 });
-		atomic_fetch_add(&window->freed, 1);
+		atomic_fetch_add(&window->freed.value, 1);
 		bell_ring(&window->room);
 		freed = false;
 	}
 	submit_until(BR_TRANSACTION);
 	if (freed) {
-		atomic_fetch_add(&window->freed, 1);
+		atomic_fetch_add(&window->freed.value, 1);
 		bell_ring(&window->room);
 	}
 }

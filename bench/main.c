@@ -30,7 +30,7 @@ static struct {
 	bool wall;
 	bool steady;		/* a process to be watched: no measuring, only rounds */
 	char **wanted;		/* cases, NULL ends them */
-} options = { .repetitions = 9, .length = 10000000 };
+} options = { .repetitions = 9, .length = 10000000, .wanted = (char *[]){ NULL } };
 
 static int compare(const void *a, const void *b)
 {
@@ -42,7 +42,7 @@ static int compare(const void *a, const void *b)
 /* Rounds of a fixed length: which count of operations takes that is found out first. */
 static uint64_t find_count(round_fn *round)
 {
-	uint64_t count = 2 * BENCH_BATCH, time;
+	uint64_t count = 2UL * BENCH_BATCH, time;
 
 	round(count);	/* warms up */
 	while ((time = round(count)) < options.length / 8)
@@ -51,13 +51,14 @@ static uint64_t find_count(round_fn *round)
 	return count < BENCH_BATCH ? BENCH_BATCH : count;
 }
 
-static void measure(const char *title, round_fn *round)
+static void measure(const char *title, const struct plan *plan)
 {
+	round_fn *round = plan->round;
 	double costs[REPETITIONS_MAX];
 	uint64_t count = find_count(round);
 
 	if (options.steady) {
-		printf("steady %p %p\n", (void *)works_begin, (void *)works_other);
+		printf("steady %p %p\n", (void *)plan->begin, (void *)plan->other);
 		fflush(stdout);
 		/* The watcher needs time to begin, and ends it. */
 		for (int i = 0; i < 1000; i++)
@@ -96,6 +97,7 @@ static bool is_wanted(const char *work, unsigned int parameter, const char *mech
 static bool run_case(const struct work *work, unsigned int parameter, const char *mechanism,
 		     const struct mechanism *with, round_fn *round)
 {
+	struct plan plan = { .round = round };
 	char title[128];
 	int status;
 	pid_t pid;
@@ -106,11 +108,11 @@ static bool run_case(const struct work *work, unsigned int parameter, const char
 	if (!pid) {
 		team_init(options.wall);
 		if (work)
-			round = work->prepare(with, parameter);
+			plan = work->prepare(with, parameter);
 		snprintf(title, sizeof(title), "%s\t%u\t%s", work ? work->name : "reference",
 			 parameter, mechanism);
-		if (round) {
-			measure(title, round);
+		if (plan.round) {
+			measure(title, &plan);
 			team_end();
 		}
 		_exit(0);
@@ -141,7 +143,8 @@ static void usage(void)
 	      "  -r, --repetitions=N  of each case (9)\n"
 	      "  -l, --length=MS      of each repetition (10)\n"
 	      "  -w, --wall           by the clock, server and clients on two CPUs\n"
-	      "  -s, --steady         say when it has warmed up, and go on for some time\n", stderr);
+	      "  -s, --steady         say when it has warmed up, and go on for some time\n",
+	      stderr);
 	exit(2);
 }
 

@@ -18,15 +18,15 @@ enum { IDLE, REQUEST, REPLY };
 
 struct slot {
 	struct bell client;
-	atomic_uint state;
-	_Alignas(64) char bytes[];
+	struct counter state;
+	char bytes[];
 };
 
 static struct ring {
 	struct bell data, room;
-	_Alignas(64) atomic_uint head;	/* slots filled, ever */
-	_Alignas(64) atomic_uint tail;	/* slots emptied, ever */
-	_Alignas(64) char bytes[];
+	struct counter head;	/* slots filled, ever */
+	struct counter tail;	/* slots emptied, ever */
+	char bytes[];
 } *ring;
 
 static struct bell *server;	/* one for each server */
@@ -67,11 +67,11 @@ static void enter(int client)
 static void call_by(struct slot *slot, struct bell *whom)
 {
 	memcpy(slot->bytes, out, shape.size);
-	atomic_store(&slot->state, REQUEST);
+	atomic_store(&slot->state.value, REQUEST);
 	bell_ring(whom);
-	while (atomic_load(&slot->state) != REPLY) {
+	while (atomic_load(&slot->state.value) != REPLY) {
 		bell_arm(&slot->client);
-		if (atomic_load(&slot->state) != REPLY)
+		if (atomic_load(&slot->state.value) != REPLY)
 			bell_sleep(&slot->client);
 	}
 	memcpy(in, slot->bytes, shape.size);
@@ -84,11 +84,11 @@ static void call(void)
 
 static bool answer(struct slot *slot)
 {
-	if (atomic_load(&slot->state) != REQUEST)
+	if (atomic_load(&slot->state.value) != REQUEST)
 		return false;
 	memcpy(in, slot->bytes, shape.size);
 	memcpy(slot->bytes, in, shape.size);
-	atomic_store(&slot->state, REPLY);
+	atomic_store(&slot->state.value, REPLY);
 	bell_ring(&slot->client);
 	return true;
 }
@@ -123,29 +123,29 @@ static void open_oneway(const struct shape *wanted, bool with_eventfd)
 
 static void send_one(void)
 {
-	unsigned int head = atomic_load_explicit(&ring->head, memory_order_relaxed);
+	unsigned int head = atomic_load_explicit(&ring->head.value, memory_order_relaxed);
 
-	while (head - atomic_load(&ring->tail) == shape.depth) {
+	while (atomic_load(&ring->tail.value) + shape.depth == head) {
 		bell_arm(&ring->room);
-		if (head - atomic_load(&ring->tail) == shape.depth)
+		if (atomic_load(&ring->tail.value) + shape.depth == head)
 			bell_sleep(&ring->room);
 	}
 	memcpy(ring->bytes + head % shape.depth * shape.size, out, shape.size);
-	atomic_store(&ring->head, head + 1);
+	atomic_store(&ring->head.value, head + 1);
 	bell_ring(&ring->data);
 }
 
 static void receive_one(void)
 {
-	unsigned int tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+	unsigned int tail = atomic_load_explicit(&ring->tail.value, memory_order_relaxed);
 
-	while (atomic_load(&ring->head) == tail) {
+	while (atomic_load(&ring->head.value) == tail) {
 		bell_arm(&ring->data);
-		if (atomic_load(&ring->head) == tail)
+		if (atomic_load(&ring->head.value) == tail)
 			bell_sleep(&ring->data);
 	}
 	memcpy(in, ring->bytes + tail % shape.depth * shape.size, shape.size);
-	atomic_store(&ring->tail, tail + 1);
+	atomic_store(&ring->tail.value, tail + 1);
 	bell_ring(&ring->room);
 }
 

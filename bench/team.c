@@ -20,11 +20,10 @@
 #define MEMBERS_MAX	1100
 
 static struct gate {
-	atomic_uint round;
-	_Alignas(64) atomic_uint ready;
+	struct counter round, ready, running;
 	uint64_t count;
-	_Alignas(64) atomic_uint running;
-	_Atomic uint64_t first, last;
+
+	_Atomic uint64_t first, last;	/* of the clock, in this round */
 } *gate;
 
 static pid_t members[MEMBERS_MAX];
@@ -47,9 +46,10 @@ static void futex_wake(atomic_uint *word)
 static void member_died(int number)
 {
 	static const char text[] = "kipc-bench: a process of the case has died\n";
-	ssize_t ignored = write(STDERR_FILENO, text, sizeof(text) - 1);
 
-	(void)number, (void)ignored;
+	(void)number;
+	if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0)
+		_exit(2);
 	for (unsigned int i = 0; i < member_count; i++)
 		kill(members[i], SIGKILL);
 	_exit(1);
@@ -83,8 +83,8 @@ static bool fork_member(const struct mechanism *with, int client, unsigned int p
 	if (pid) {
 		members[member_count++] = pid;
 		/* One after the other: a client may need what the server makes. */
-		while (atomic_load(&gate->ready) < place + 1)
-			futex_wait(&gate->ready, place);
+		while (atomic_load(&gate->ready.value) < place + 1)
+			futex_wait(&gate->ready.value, place);
 		return false;
 	}
 	signal(SIGCHLD, SIG_DFL);
@@ -93,8 +93,8 @@ static bool fork_member(const struct mechanism *with, int client, unsigned int p
 		pin(client == SERVER ? 0 : 1);
 	if (with->enter)
 		with->enter(client);
-	atomic_fetch_add(&gate->ready, 1);
-	futex_wake(&gate->ready);
+	atomic_fetch_add(&gate->ready.value, 1);
+	futex_wake(&gate->ready.value);
 	return true;
 }
 
@@ -129,13 +129,13 @@ void team_join(const struct mechanism *with, role_fn *role, int client)
 	if (!fork_member(with, client, member_count))
 		return;
 	for (unsigned int round = 0;; round++) {
-		while (atomic_load(&gate->round) == round)
-			futex_wait(&gate->round, round);
+		while (atomic_load(&gate->round.value) == round)
+			futex_wait(&gate->round.value, round);
 		atomic_min(&gate->first, now());
 		role(gate->count);
 		atomic_max(&gate->last, now());
-		if (atomic_fetch_sub(&gate->running, 1) == 1)
-			futex_wake(&gate->running);
+		if (atomic_fetch_sub(&gate->running.value, 1) == 1)
+			futex_wake(&gate->running.value);
 	}
 }
 
@@ -146,11 +146,11 @@ uint64_t team_round(uint64_t count)
 	gate->count = count;
 	atomic_store(&gate->first, UINT64_MAX);
 	atomic_store(&gate->last, 0);
-	atomic_store(&gate->running, active);
-	atomic_fetch_add(&gate->round, 1);
-	futex_wake(&gate->round);
-	while ((running = atomic_load(&gate->running)))
-		futex_wait(&gate->running, running);
+	atomic_store(&gate->running.value, active);
+	atomic_fetch_add(&gate->round.value, 1);
+	futex_wake(&gate->round.value);
+	while ((running = atomic_load(&gate->running.value)))
+		futex_wait(&gate->running.value, running);
 	return atomic_load(&gate->last) - atomic_load(&gate->first);
 }
 

@@ -11,10 +11,12 @@
 
 #include "works.h"
 
-void (*works_begin)(void), (*works_other)(void);
+typedef void entry_fn(void);
+
+static const struct plan impossible;
 
 static const struct mechanism *with;
-static unsigned int clients, places;
+static unsigned int clients, places = 1;
 
 static size_t expected;
 
@@ -41,28 +43,27 @@ static void do_serve(unsigned int number)
 	with->serve();
 }
 
-static round_fn *rpc(const struct mechanism *mechanism, const struct shape *shape)
+static struct plan rpc(const struct mechanism *mechanism, const struct shape *shape)
 {
 	with = mechanism;
 	clients = shape->clients;
 	expected = shape->size;
 	if (!with->call || (with->can && !with->can(shape)))
-		return NULL;
+		return impossible;
 	buffers(shape->size);
 	with->open_rpc(shape);
-	works_begin = with->call;
 	team_serve(with, do_serve, 0);
 	for (unsigned int i = 0; i < clients; i++)
 		team_join(with, do_calls, (int)i);
-	return team_round;
+	return (struct plan){ .round = team_round, .begin = with->call };
 }
 
-static round_fn *prepare_rpc(const struct mechanism *mechanism, unsigned int size)
+static struct plan prepare_rpc(const struct mechanism *mechanism, unsigned int size)
 {
 	return rpc(mechanism, &(struct shape){ .size = size, .clients = 1 });
 }
 
-static round_fn *prepare_clients(const struct mechanism *mechanism, unsigned int count)
+static struct plan prepare_clients(const struct mechanism *mechanism, unsigned int count)
 {
 	return rpc(mechanism, &(struct shape){
 		.size = BENCH_SMALL,
@@ -113,40 +114,38 @@ static unsigned int depth_for(unsigned int size)
 	return depth < 2 ? 2 : depth;
 }
 
-static round_fn *oneway(const struct mechanism *mechanism, unsigned int size, role_fn *sender,
-			role_fn *receiver)
+static struct plan oneway(const struct mechanism *mechanism, unsigned int size, role_fn *sender,
+			  role_fn *receiver)
 {
 	const struct shape shape = { .size = size, .clients = 1, .depth = depth_for(size) };
 
 	with = mechanism;
 	expected = size;
 	if (!with->send || (with->can && !with->can(&shape)))
-		return NULL;
+		return impossible;
 	buffers(size);
 	with->open_oneway(&shape);
-	works_begin = with->send;
-	works_other = with->receive;
 	team_join(with, receiver, SERVER);
 	team_join(with, sender, 0);
-	return team_round;
+	return (struct plan){ .round = team_round, .begin = with->send, .other = with->receive };
 }
 
-static round_fn *prepare_oneway(const struct mechanism *mechanism, unsigned int size)
+static struct plan prepare_oneway(const struct mechanism *mechanism, unsigned int size)
 {
 	return oneway(mechanism, size, do_sends, do_receives);
 }
 
-static round_fn *prepare_receive_batch(const struct mechanism *mechanism, unsigned int size)
+static struct plan prepare_receive_batch(const struct mechanism *mechanism, unsigned int size)
 {
 	if (!mechanism->receive_batch)
-		return NULL;
+		return impossible;
 	return oneway(mechanism, size, do_sends, do_receive_batches);
 }
 
-static round_fn *prepare_batch(const struct mechanism *mechanism, unsigned int size)
+static struct plan prepare_batch(const struct mechanism *mechanism, unsigned int size)
 {
 	if (!mechanism->send_batch || !mechanism->receive_batch)
-		return NULL;
+		return impossible;
 	return oneway(mechanism, size, do_send_batches, do_receive_batches);
 }
 
@@ -185,18 +184,20 @@ static uint64_t typed_round(uint64_t count)
 	return time;
 }
 
-static round_fn *prepare_typed(const struct mechanism *mechanism, unsigned int depth)
+static struct plan prepare_typed(const struct mechanism *mechanism, unsigned int depth)
 {
 	with = mechanism;
 	if (!with->open_typed)
-		return NULL;
+		return impossible;
 	buffers(BENCH_SMALL);
 	with->open_typed(depth);
-	works_begin = (void (*)(void))with->receive_type;
-	works_other = (void (*)(void))with->send_type;
 	for (unsigned int i = 0; i < depth; i++)
 		with->send_type(1);
-	return typed_round;
+	return (struct plan){
+		.round = typed_round,
+		.begin = (entry_fn *)with->receive_type,
+		.other = (entry_fn *)with->send_type,
+	};
 }
 
 /* Only the sends count. */
@@ -231,17 +232,21 @@ static bool open_many(const struct mechanism *mechanism, unsigned int count)
 	many_files();
 	buffers(BENCH_SMALL);
 	with->open_many(count);
-	works_begin = (void (*)(void))with->send_to;
-	works_other = (void (*)(void))with->receive_from;
 	return true;
 }
 
 /* With descriptors there is nothing to look up among the others. */
-static round_fn *prepare_endpoints(const struct mechanism *mechanism, unsigned int count)
+static struct plan prepare_endpoints(const struct mechanism *mechanism, unsigned int count)
 {
 	if (mechanism != &kipc && mechanism != &sysv)
-		return NULL;
-	return open_many(mechanism, count) ? endpoints_round : NULL;
+		return impossible;
+	if (!open_many(mechanism, count))
+		return impossible;
+	return (struct plan){
+		.round = endpoints_round,
+		.begin = (entry_fn *)with->send_to,
+		.other = (entry_fn *)with->receive_from,
+	};
 }
 
 static int epoll;
@@ -271,17 +276,21 @@ static uint64_t epoll_round(uint64_t count)
 	return time;
 }
 
-static round_fn *prepare_epoll(const struct mechanism *mechanism, unsigned int count)
+static struct plan prepare_epoll(const struct mechanism *mechanism, unsigned int count)
 {
 	if (!mechanism->fd_of || !open_many(mechanism, count))
-		return NULL;
+		return impossible;
 	epoll = check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
 	for (unsigned int i = 0; i < count; i++) {
 		struct epoll_event event = { .events = EPOLLIN, .data.u32 = i };
 
 		check(epoll_ctl(epoll, EPOLL_CTL_ADD, with->fd_of(i), &event), "epoll_ctl");
 	}
-	return epoll_round;
+	return (struct plan){
+		.round = epoll_round,
+		.begin = (entry_fn *)with->receive_from,
+		.other = (entry_fn *)with->send_to,
+	};
 }
 
 /* The first round warms up all waiters. */
@@ -301,19 +310,18 @@ static void do_serve_type(unsigned int number)
 	with->serve_type(number + 1);
 }
 
-static round_fn *prepare_waiters(const struct mechanism *mechanism, unsigned int count)
+static struct plan prepare_waiters(const struct mechanism *mechanism, unsigned int count)
 {
 	with = mechanism;
 	places = count;
 	if (!with->open_waiters)
-		return NULL;
+		return impossible;
 	buffers(BENCH_SMALL);
 	with->open_waiters(count);
-	works_begin = (void (*)(void))with->call_type;
 	for (unsigned int i = 0; i < count; i++)
 		team_serve(with, do_serve_type, i);
 	team_join(with, do_calls_by_type, 0);
-	return team_round;
+	return (struct plan){ .round = team_round, .begin = (entry_fn *)with->call_type };
 }
 
 static const unsigned int rpc_sizes[] = { 0, 64, 1024, 4096, 65536, 0 };

@@ -7,28 +7,29 @@
 
 #include "bench.h"
 
-/*
- * prepare: makes what the case needs, and says with what a round is done; NULL
- * if the mechanism cannot do the work. A round does count operations and returns
- * how long they took.
- */
+/* Does count operations and returns how long they took, in nanoseconds */
 typedef uint64_t round_fn(uint64_t count);
+
+/*
+ * How a case is done. For who watches the program from outside: the function by
+ * which an operation begins, and that of the other kind in works with two kinds.
+ */
+struct plan {
+	round_fn *round;	/* NULL: the mechanism cannot do the work */
+	void (*begin)(void);
+	void (*other)(void);
+};
 
 struct work {
 	const char *name;
-	round_fn *(*prepare)(const struct mechanism *with, unsigned int parameter);
+	/* Makes what the case needs */
+	struct plan (*prepare)(const struct mechanism *with, unsigned int parameter);
 	const unsigned int *parameters;		/* 0 ends them, but may be the first */
 	bool alone;	/* in one process: nothing for two CPUs */
 };
 
 extern const struct work works[];
 extern const unsigned int work_count;
-
-/*
- * Where an operation begins, for who watches the program from outside; and where
- * the other kind of operation does, of works with two kinds, else NULL. Set by prepare.
- */
-extern void (*works_begin)(void), (*works_other)(void);
 
 /* What the machine itself costs, to compare with: a name and a round */
 struct reference {
