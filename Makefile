@@ -70,6 +70,10 @@ check-static: setup
 check-kernels: setup
 	@scripts/check-kernels
 
+## check-bench: measure, and fail if kipc needs more than bench/baseline.tsv says
+check-bench: setup
+	@scripts/check-bench
+
 ## model: check every state of the model of hand-off, wake-up and reply in docs/model/
 model: setup
 	@scripts/model
@@ -98,5 +102,5 @@ clean:
 help:
 	@sed -n 's/^## //p' Makefile | awk '{ name = $$1; sub(/^[^ ]* /, ""); printf "  %-15s %s\n", name, $$0 }'
 
-.PHONY: all module lib selftests demo-build demo bench bench-build vm check check-all check-kernels check-static \
-	check-debug coverage fuzz model check-harness install setup clean help
+.PHONY: all module lib selftests demo-build demo bench bench-build vm check check-all \
+	check-kernels check-static check-bench check-debug coverage fuzz model check-harness install setup clean help
