@@ -48,7 +48,7 @@ struct mechanism {
 	void (*open_oneway)(const struct shape *shape);
 	void (*send)(void);
 	void (*receive)(void);
-	/* The same for several at once; return how many it were */
+	/* The same for several at once; return how many. What came last must lie at @in. */
 	unsigned int (*send_batch)(unsigned int most);
 	unsigned int (*receive_batch)(unsigned int most);
 

@@ -190,7 +190,7 @@ static void call_type(unsigned int type)
 	received(kipc_rpcmsg(client, &request, &reply, NULL, -1), "kipc_rpcmsg");
 }
 
-/* Without send_batch and receive_batch: libkipc has no call for several messages. */
+/* Without send_batch and receive_batch: libkipc has no operation for several messages. */
 const struct mechanism kipc = {
 	.name = "kipc",
 	.enter = enter,

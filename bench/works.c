@@ -128,7 +128,11 @@ static struct plan oneway(const struct mechanism *mechanism, unsigned int size, 
 	with->open_oneway(&shape);
 	team_join(with, receiver, SERVER);
 	team_join(with, sender, 0);
-	return (struct plan){ .round = team_round, .begin = with->send, .other = with->receive };
+	return (struct plan){
+		.round = team_round,
+		.begin = sender == do_sends ? with->send : (entry_fn *)with->send_batch,
+		.other = receiver == do_receives ? with->receive : (entry_fn *)with->receive_batch,
+	};
 }
 
 static struct plan prepare_oneway(const struct mechanism *mechanism, unsigned int size)
@@ -385,8 +389,12 @@ static uint64_t round_memcpy(uint64_t count)
 	return now() - start;
 }
 
+/* Real-time processes: under the others' policies a yield need not switch. */
 static void do_yields(uint64_t count)
 {
+	const struct sched_param param = { .sched_priority = 1 };
+
+	check(sched_setscheduler(0, SCHED_FIFO, &param), "SCHED_FIFO");
 	for (uint64_t i = 0; i < count; i++)
 		sched_yield();
 }
