@@ -567,7 +567,7 @@ static void weather(FIXTURE_DATA(storm) *self)
 	storm->allowed = allowed;
 }
 
-TEST_F_TIMEOUT(storm, p04_every_message_and_call_is_accounted_for, 110)
+TEST_F_TIMEOUT(storm, p04_every_message_and_call_is_accounted_for, 300)
 {
 	unsigned int kinds[KINDS] = { 0 };
 	struct storm *storm = self->storm;
