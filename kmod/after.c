@@ -15,24 +15,13 @@
 void kipc_lock(struct kipc_ep *ep, struct kipc_after *after)
 	__acquires(&ep->lock)
 {
-	after->nr_tasks = 0;
-	after->nr_files = 0;
-	after->nr_payloads = 0;
-	INIT_HLIST_HEAD(&after->msgs);
-	INIT_HLIST_HEAD(&after->shares);
-	after->readable = 0;
-	after->writable = 0;
-	after->peekers = false;
-	after->room = false;
+	/* All but the arrays */
+	memset(after, 0, offsetof(struct kipc_after, tasks));
 	spin_lock(&ep->lock);
 }
 
-static void kipc_after_wake_all(struct kipc_ep *ep, struct kipc_after *after)
+static noinline void kipc_after_wake_polls(struct kipc_ep *ep, struct kipc_after *after)
 {
-	unsigned int i;
-
-	for (i = 0; i < after->nr_tasks; i++)
-		wake_up_process(after->tasks[i]);
 	if (after->peekers)
 		wake_up(&ep->peek_wait);
 	if (after->readable)
@@ -41,7 +30,7 @@ static void kipc_after_wake_all(struct kipc_ep *ep, struct kipc_after *after)
 		wake_up_poll(&ep->write_wait, after->writable);
 }
 
-static void kipc_after_free_all(struct kipc_after *after)
+static noinline void kipc_after_free_all(struct kipc_after *after)
 {
 	struct kipc_share *share;
 	struct kipc_msg *msg;
@@ -58,36 +47,60 @@ static void kipc_after_free_all(struct kipc_after *after)
 	for (i = 0; i < after->nr_payloads; i++)
 		kvfree(after->payloads[i]);
 	hlist_for_each_entry_safe(msg, next, &after->msgs, free_node)
-		kipc_msg_put(msg);
+		kipc_msg_free(msg);
 	hlist_for_each_entry_safe(share, next, &after->shares, free_node)
 		kipc_share_free(share);
 }
 
-void kipc_unlock(struct kipc_ep *ep, struct kipc_after *after)
+/* Drop the lock, and do all but give room away */
+static inline void kipc_unlock_and_do(struct kipc_ep *ep, struct kipc_after *after)
+	__releases(&ep->lock)
+{
+	if (after->nr_tasks) {
+		/* Keeps the task_structs, see after.h */
+		rcu_read_lock();
+		spin_unlock(&ep->lock);
+		do
+			wake_up_process(after->tasks[--after->nr_tasks]);
+		while (unlikely(after->nr_tasks));
+		rcu_read_unlock();
+	} else {
+		spin_unlock(&ep->lock);
+	}
+	if (!after->more)
+		return;
+	kipc_after_wake_polls(ep, after);
+	kipc_after_free_all(after);
+}
+
+/* With room for those who wait for it */
+static noinline void kipc_unlock_admit(struct kipc_ep *ep, struct kipc_after *after)
 	__releases(&ep->lock)
 {
 	u64 place = 0;
 	bool more;
 
 	/* A section that has woken a batch already leaves the admissions to the next */
-	more = after->room && (after->nr_tasks + KIPC_BATCH > KIPC_AFTER_MAX ||
-			       kipc_admit(ep, &place, after));
-	for (;;) {
-		/* Keeps the task_structs, see after.h */
-		rcu_read_lock();
-		spin_unlock(&ep->lock);
-		kipc_after_wake_all(ep, after);
-		rcu_read_unlock();
-		kipc_after_free_all(after);
-		if (!more)
-			break;
+	more = after->nr_tasks + KIPC_BATCH > KIPC_AFTER_MAX || kipc_admit(ep, &place, after);
+	kipc_unlock_and_do(ep, after);
+	while (more) {
 		cond_resched();
 		kipc_lock(ep, after);
 		more = kipc_admit(ep, &place, after);
 		/* Until the pass had ended nobody was let in */
 		if (!more && kipc_polled(&ep->write_wait))
-			after->writable |= EPOLLOUT | EPOLLWRNORM;
+			kipc_after_writable(after, EPOLLOUT | EPOLLWRNORM);
+		kipc_unlock_and_do(ep, after);
 	}
+}
+
+void kipc_unlock(struct kipc_ep *ep, struct kipc_after *after)
+	__releases(&ep->lock)
+{
+	if (unlikely(after->room && kipc_stalled(ep)))
+		kipc_unlock_admit(ep, after);
+	else
+		kipc_unlock_and_do(ep, after);
 }
 
 void kipc_after_wake(struct kipc_after *after, struct task_struct *task)
@@ -102,16 +115,30 @@ void kipc_after_wake(struct kipc_after *after, struct task_struct *task)
 
 void kipc_after_put(struct kipc_after *after, struct kipc_msg *msg)
 {
+	if (!refcount_dec_and_test(&msg->ref))
+		return;
 	hlist_add_head(&msg->free_node, &after->msgs);
+	after->more = true;
 }
 
 void kipc_after_spend(struct kipc_after *after, struct kipc_msg *msg)
 {
+	void *payload;
+
 	msg->spent = true;
-	if (msg->peeks || msg->data == msg->inline_data || !msg->data)
+	if (msg->peeks)
 		return;
-	if (WARN_ON_ONCE(after->nr_payloads == KIPC_AFTER_MAX))
+	payload = kipc_body_spend(&msg->body);
+	if (!payload || WARN_ON_ONCE(after->nr_payloads == KIPC_AFTER_MAX))
 		return;
-	after->payloads[after->nr_payloads++] = msg->data;
-	msg->data = NULL;
+	after->payloads[after->nr_payloads++] = payload;
+	after->more = true;
+}
+
+void kipc_after_finished(struct kipc_after *after, struct kipc_file *file)
+{
+	if (WARN_ON_ONCE(after->nr_files == KIPC_AFTER_MAX))
+		return;
+	after->files[after->nr_files++] = kipc_file_get(file);
+	after->more = true;
 }

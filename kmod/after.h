@@ -17,8 +17,10 @@
 #define _KIPC_AFTER_H
 
 #include <linux/list.h>
+#include <linux/spinlock.h>
 #include <linux/types.h>
 
+#include "compat.h"
 #include "limits.h"
 
 struct kipc_ep;
@@ -34,30 +36,36 @@ struct task_struct;
  * struct kipc_after - the notes
  * @nr_tasks: entries in @tasks
  * @nr_files: entries in @files
- * @tasks: tasks to wake
- * @files: files with a newly finished call, each with a reference
- * @msgs: messages to drop a reference of, by kipc_msg.free_node
- * @shares: shares to free, by kipc_share.free_node
  * @nr_payloads: entries in @payloads
- * @payloads: payloads to free
+ * @more: there is something beside tasks to wake and room to give away
+ * @room: room was made: admit blocked senders
+ * @peekers: wake those who wait to peek
  * @readable: events for those who poll for messages
  * @writable: events for those who poll for room
- * @peekers: wake those who wait to peek
- * @room: room was made: admit blocked senders
+ * @msgs: messages to drop a reference of, by kipc_msg.free_node
+ * @shares: shares to free, by kipc_share.free_node
+ * @tasks: tasks to wake
+ * @files: files with a newly finished call, each with a reference
+ * @payloads: payloads to free
+ *
+ * kipc_lock() sets all but the arrays, whose entries count from their numbers on.
+ * So whoever has one on the stack declares it __uninitialized: half a kilobyte need
+ * not be zeroed for each hold of a lock.
  */
 struct kipc_after {
-	unsigned int nr_tasks;
-	unsigned int nr_files;
-	struct task_struct *tasks[KIPC_AFTER_MAX];
-	struct kipc_file *files[KIPC_AFTER_MAX];
-	struct hlist_head msgs;
-	struct hlist_head shares;
-	unsigned int nr_payloads;
-	void *payloads[KIPC_AFTER_MAX];
+	u8 nr_tasks;
+	u8 nr_files;
+	u8 nr_payloads;
+	bool more;
+	bool room;
+	bool peekers;
 	__poll_t readable;
 	__poll_t writable;
-	bool peekers;
-	bool room;
+	struct hlist_head msgs;
+	struct hlist_head shares;
+	struct task_struct *tasks[KIPC_AFTER_MAX];
+	struct kipc_file *files[KIPC_AFTER_MAX];
+	void *payloads[KIPC_AFTER_MAX];
 };
 
 /* Take ep->lock with empty notes; drop it and do what they say */
@@ -65,8 +73,36 @@ void kipc_lock(struct kipc_ep *ep, struct kipc_after *after) __acquires(&ep->loc
 void kipc_unlock(struct kipc_ep *ep, struct kipc_after *after) __releases(&ep->lock);
 
 void kipc_after_wake(struct kipc_after *after, struct task_struct *task);
+/* Drop a reference: now, if it is not the last one */
 void kipc_after_put(struct kipc_after *after, struct kipc_msg *msg);
 /* Nobody will read the payload of @msg again (but for who peeks right now) */
 void kipc_after_spend(struct kipc_after *after, struct kipc_msg *msg);
+/* A call of @file has finished */
+void kipc_after_finished(struct kipc_after *after, struct kipc_file *file);
+
+/* Events for those who poll for messages, or for room */
+static inline void kipc_after_readable(struct kipc_after *after, __poll_t events)
+{
+	after->readable |= events;
+	after->more = true;
+}
+
+static inline void kipc_after_writable(struct kipc_after *after, __poll_t events)
+{
+	after->writable |= events;
+	after->more = true;
+}
+
+static inline void kipc_after_peekers(struct kipc_after *after)
+{
+	after->peekers = true;
+	after->more = true;
+}
+
+static inline void kipc_after_free(struct kipc_after *after, struct hlist_node *share)
+{
+	hlist_add_head(share, &after->shares);
+	after->more = true;
+}
 
 #endif /* _KIPC_AFTER_H */

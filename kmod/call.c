@@ -19,57 +19,67 @@
 
 static struct workqueue_struct *kipc_workqueue;
 
+/*
+ * Synchronous calls that outlive their system call, of all users. Without any, nobody was
+ * charged by force, and new ones need not look whether they are above a limit.
+ */
+static atomic_t kipc_interrupted = ATOMIC_INIT(0);
+
 /* Replies */
 
 static void kipc_reply_free(struct kipc_reply *reply)
 {
-	if (!reply)
-		return;
 	kipc_creds_put(&reply->creds);
-	kvfree(reply);
+	kipc_body_free(&reply->body, KIPC_KIND_REPLY);
 }
 
-static struct kipc_reply *kipc_reply_new(const struct kipc_segs *segs, int status, u64 type)
+static struct kipc_reply *kipc_reply_new(struct kipc_pool *pool, const struct kipc_segs *segs,
+					 int status, u64 type)
 {
+	struct kipc_body *body = kipc_body_new(pool, KIPC_KIND_REPLY, segs->total);
 	struct kipc_reply *reply;
 
-	reply = kipc_payload_alloc(struct_size(reply, data, segs->total));
-	if (!reply)
+	if (!body)
 		return ERR_PTR(-ENOMEM);
+	if (kipc_segs_read(segs, &body->buffer)) {
+		kipc_body_free(body, KIPC_KIND_REPLY);
+		return ERR_PTR(-EFAULT);
+	}
+	reply = container_of(body, struct kipc_reply, body);
 	reply->type = type;
 	reply->status = status;
 	reply->size = segs->total;
 	reply->full_size = segs->total;
-	reply->time = ktime_get();
-	kipc_creds_current(&reply->creds);
-	if (kipc_segs_read(segs, reply->data)) {
-		kipc_reply_free(reply);
-		return ERR_PTR(-EFAULT);
-	}
+	reply->creds.pid = NULL;
 	return reply;
 }
 
 /* The first @size bytes of @reply, in memory of that size; @reply is gone on success */
 static struct kipc_reply *kipc_reply_cut(struct kipc_reply *reply, size_t size)
 {
+	struct kipc_body *body = kipc_body_new(reply->body.pool, KIPC_KIND_REPLY, size);
 	struct kipc_reply *cut;
 
-	cut = kipc_payload_alloc(struct_size(cut, data, size));
-	if (!cut)
+	if (!body)
 		return NULL;
-	*cut = *reply;
-	memcpy(cut->data, reply->data, size);
+	cut = container_of(body, struct kipc_reply, body);
+	memcpy(body->buffer.data, reply->body.buffer.data, size);
+	cut->creds.pid = NULL;
+	cut->type = reply->type;
+	cut->status = reply->status;
 	cut->size = size;
-	kvfree(reply);
+	cut->full_size = reply->full_size;
+	kipc_body_free(&reply->body, KIPC_KIND_REPLY);
 	return cut;
 }
 
 void kipc_call_destroy(struct kipc_call *call)
 {
-	kipc_reply_free(call->reply);
-	kipc_account_put(call->account);
+	if (call->reply)
+		kipc_reply_free(call->reply);
 	if (!call->file)
 		return;
+	kipc_account_put(call->account);
 	kipc_file_put(call->file);
 	kipc_ep_put(call->ep);
 }
@@ -113,7 +123,7 @@ void kipc_call_deliver(struct kipc_ep *ep, struct kipc_call *call, struct kipc_f
 {
 	lockdep_assert_held(&ep->lock);
 	rb_add(&call->delivery, &ep->deliveries, kipc_delivery_less);
-	list_add_tail(&call->linger, &ep->delivered);
+	hlist_add_head(&call->delivered, &ep->delivered);
 	ep->calls++;
 	kipc_call_take(call, file);
 }
@@ -122,19 +132,23 @@ void kipc_call_deliver(struct kipc_ep *ep, struct kipc_call *call, struct kipc_f
 static void kipc_call_undeliver(struct kipc_ep *ep, struct kipc_call *call)
 {
 	rb_erase(&call->delivery, &ep->deliveries);
-	list_del(&call->linger);
-	if (call->msg.state == KIPC_MSG_DELIVERED)
+	if (call->msg.state == KIPC_MSG_DELIVERED) {
+		__hlist_del(&call->delivered);
 		ep->calls--;
-	else
+	} else {
+		list_del(&call->linger);
 		ep->nr_lingering--;
+	}
 	kipc_call_untake(call);
 }
 
-void kipc_call_linger(struct kipc_ep *ep, struct kipc_call *call, struct kipc_after *after)
+noinline void kipc_call_linger(struct kipc_ep *ep, struct kipc_call *call,
+			       struct kipc_after *after)
 {
 	lockdep_assert_held(&ep->lock);
+	__hlist_del(&call->delivered);
 	ep->calls--;
-	list_move_tail(&call->linger, &ep->lingering);
+	list_add_tail(&call->linger, &ep->lingering);
 	kipc_after_spend(after, &call->msg);
 	if (++ep->nr_lingering <= KIPC_LINGER_MAX)
 		return;
@@ -143,7 +157,8 @@ void kipc_call_linger(struct kipc_ep *ep, struct kipc_call *call, struct kipc_af
 	kipc_after_put(after, &call->msg);
 }
 
-void kipc_call_break(struct kipc_ep *ep, struct kipc_call *call, struct kipc_after *after)
+noinline void kipc_call_break(struct kipc_ep *ep, struct kipc_call *call,
+			      struct kipc_after *after)
 {
 	struct kipc_msg *msg = &call->msg;
 	bool live = msg->state == KIPC_MSG_DELIVERED;
@@ -190,7 +205,7 @@ static struct kipc_call *kipc_delivery_from(struct kipc_ep *ep, u64 token)
 static void kipc_calls_break_of(struct kipc_file *file, const void *files)
 {
 	struct kipc_ep *ep = file->ep;
-	struct kipc_after after;
+	struct kipc_after after __uninitialized;
 	struct kipc_call *call;
 	unsigned int i;
 	u64 token = 1;
@@ -267,7 +282,7 @@ static void kipc_call_outlive(struct kipc_ep *ep, struct kipc_call *call, struct
 	spin_unlock(&file->lock);
 }
 
-void kipc_call_finished(struct kipc_call *call, struct kipc_after *after)
+noinline void kipc_call_finished(struct kipc_call *call, struct kipc_after *after)
 {
 	struct kipc_file *file = call->file;
 	bool tell;
@@ -280,9 +295,8 @@ void kipc_call_finished(struct kipc_call *call, struct kipc_after *after)
 	if (tell)
 		list_add_tail(&call->finished, &file->finished);
 	spin_unlock(&file->lock);
-	if (!tell || WARN_ON_ONCE(after->nr_files == KIPC_AFTER_MAX))
-		return;
-	after->files[after->nr_files++] = kipc_file_get(file);
+	if (tell)
+		kipc_after_finished(after, file);
 }
 
 /* Take a call for waiting or collecting, with a reference: -ENOENT, -EBUSY */
@@ -348,6 +362,8 @@ static bool kipc_call_retire(struct kipc_call *call)
 		kipc_msg_put(&call->msg);
 	kipc_account_uncharge(call->account, KIPC_CHARGE_CALLS, 1);
 	kipc_account_uncharge(call->account, KIPC_CHARGE_REPLY_ROOM, call->room);
+	if (!call->async)
+		atomic_dec(&kipc_interrupted);
 	kipc_msg_put(&call->msg);	/* the table's reference */
 	return cancelled;
 }
@@ -378,7 +394,7 @@ static void kipc_call_ungrab(struct kipc_call *call)
 static bool kipc_call_abandon(struct kipc_call *call, int error)
 {
 	struct kipc_ep *ep = call->ep;
-	struct kipc_after after;
+	struct kipc_after after __uninitialized;
 	bool delivered;
 
 	kipc_lock(ep, &after);
@@ -463,8 +479,7 @@ static int kipc_rpc_check(const struct kipc_op_rpc *op)
 {
 	bool fresh = !op->token && !(op->flags & KIPC_NEXT);
 
-	if (op->flags & ~KIPC_RPC_FLAGS || op->pad ||
-	    memchr_inv(op->reserved, 0, sizeof(op->reserved)))
+	if ((op->flags & ~KIPC_RPC_FLAGS) | op->pad | op->reserved[0] | op->reserved[1])
 		return -EINVAL;
 	if (op->flags & KIPC_NOFILES)
 		return -EOPNOTSUPP;
@@ -494,43 +509,60 @@ static int kipc_rpc_tell(struct kipc_rpc *rpc)
 static void kipc_rpc_describe(struct kipc_rpc *rpc, const struct kipc_call *call, u64 token)
 {
 	struct kipc_result *result = &rpc->result;
-	/* Without the lock: what it is a moment later is not known anyhow */
-	u32 deliveries = data_race(READ_ONCE(call->msg.deliveries));
+	u32 deliveries;
 
-	memset(result, 0, sizeof(*result));
-	result->token = token;
-	result->cookie = call->cookie;
-	result->deliveries = deliveries;
-	result->flags = deliveries ? KIPC_RESULT_DELIVERED : 0;
-	result->uid = KIPC_ID_UNMAPPED;
-	result->gid = KIPC_ID_UNMAPPED;
+	if (!rpc->op->result)
+		return;
+	/* Without the lock: what it is a moment later is not known anyhow */
+	deliveries = data_race(READ_ONCE(call->msg.deliveries));
+	*result = (struct kipc_result){
+		.token = token,
+		.cookie = call->cookie,
+		.deliveries = deliveries,
+		.flags = deliveries ? KIPC_RESULT_DELIVERED : 0,
+		.uid = KIPC_ID_UNMAPPED,
+		.gid = KIPC_ID_UNMAPPED,
+	};
+}
+
+static void kipc_rpc_describe_reply(struct kipc_rpc *rpc, const struct kipc_call *call)
+{
+	const struct kipc_reply *reply = call->reply;
+	int error = call->msg.error;
+	struct kipc_result *result = &rpc->result;
+
+	if (!rpc->op->result)
+		return;
+	result->type = reply->type;
+	result->size = reply->full_size;
+	if (call->described) {
+		result->time = kipc_time_to_user(reply->time);
+		kipc_creds_tell(&reply->creds, result);
+	}
+	if (reply->status && !error)
+		result->flags |= KIPC_RESULT_REMOTE;
 }
 
 /* The fate of a call that is done. 0: told; -EFAULT, -EMSGSIZE: not, it can be asked again */
 static int kipc_rpc_fate(struct kipc_rpc *rpc, struct kipc_call *call, long *fate)
 {
 	const struct kipc_reply *reply = call->reply;
-	struct kipc_result *result = &rpc->result;
+	int error = call->msg.error;
 	size_t size;
 
 	kipc_rpc_describe(rpc, call, 0);
-	*fate = call->msg.error;
+	*fate = error;
 	if (!reply)
 		return kipc_rpc_tell(rpc);
-	result->type = reply->type;
-	result->size = reply->full_size;
-	result->time = kipc_time_to_user(reply->time);
-	kipc_creds_tell(&reply->creds, result);
-	if (reply->status && !*fate)
-		result->flags |= KIPC_RESULT_REMOTE;
+	kipc_rpc_describe_reply(rpc, call);
 	size = min_t(u64, reply->size, rpc->reply.total);
 	if (size < reply->size && !(rpc->op->flags & KIPC_TRUNCATE))
 		return -EMSGSIZE;
-	if (!*fate && size < reply->full_size)
-		result->flags |= KIPC_RESULT_TRUNCATED;
-	if (kipc_segs_write(&rpc->reply, reply->data, size) || kipc_rpc_tell(rpc))
+	if (size < reply->full_size && !error && rpc->op->result)
+		rpc->result.flags |= KIPC_RESULT_TRUNCATED;
+	if (kipc_segs_write(&rpc->reply, &reply->body.buffer, size) || kipc_rpc_tell(rpc))
 		return -EFAULT;
-	if (!*fate)
+	if (!error)
 		*fate = reply->status ? -reply->status : (long)size;
 	return 0;
 }
@@ -555,6 +587,8 @@ static int kipc_rpc_quota(struct kipc_file *file)
 	struct kipc_account *account;
 	int err;
 
+	if (!atomic_read(&kipc_interrupted))
+		return 0;
 	if (kipc_account_is_current(file->account))
 		return kipc_account_over(file->account);
 	account = kipc_account_current();
@@ -580,7 +614,7 @@ static void kipc_rpc_untold(struct kipc_rpc *rpc, struct kipc_call *call)
  * reference it moved to the file's table; by its token, which is stored here, the
  * wait is resumed.
  */
-static long kipc_rpc_outlived(struct kipc_rpc *rpc, struct kipc_call *call, long err)
+static noinline long kipc_rpc_outlived(struct kipc_rpc *rpc, struct kipc_call *call, long err)
 {
 	if (put_user(call->caller_token, &rpc->uop->token)) {
 		refcount_inc(&call->msg.ref);
@@ -597,6 +631,7 @@ static long kipc_rpc_outlived(struct kipc_rpc *rpc, struct kipc_call *call, long
 static void kipc_rpc_keep(struct kipc_ep *ep, struct kipc_call *call, struct kipc_file *file,
 			  struct kipc_account *account)
 {
+	atomic_inc(&kipc_interrupted);
 	kipc_account_force(account, KIPC_CHARGE_CALLS, 1);
 	kipc_account_force(account, KIPC_CHARGE_REPLY_ROOM, call->room);
 	kipc_call_outlive(ep, call, file, account);
@@ -607,7 +642,7 @@ static long kipc_rpc_finish(struct kipc_rpc *rpc, struct kipc_file *file, struct
 			    struct kipc_call *call)
 {
 	struct kipc_account *account;
-	struct kipc_after after;
+	struct kipc_after after __uninitialized;
 	long fate;
 	int err;
 
@@ -624,12 +659,12 @@ static long kipc_rpc_finish(struct kipc_rpc *rpc, struct kipc_file *file, struct
 }
 
 /* The wait ended before the call */
-static long kipc_rpc_interrupted(struct kipc_rpc *rpc, struct kipc_file *file, struct kipc_ep *ep,
-				 struct kipc_call *call, int err)
+static noinline long kipc_rpc_interrupted(struct kipc_rpc *rpc, struct kipc_file *file,
+					  struct kipc_ep *ep, struct kipc_call *call, int err)
 {
 	struct kipc_account *account = err == -EINTR ? kipc_rpc_account(file) : NULL;
 	struct kipc_msg *msg = &call->msg;
-	struct kipc_after after;
+	struct kipc_after after __uninitialized;
 	bool outlives, done;
 
 	kipc_lock(ep, &after);
@@ -676,7 +711,7 @@ static long kipc_rpc_sync(struct kipc_rpc *rpc, struct kipc_file *file, struct k
 			  struct kipc_call *call)
 {
 	struct kipc_share *share;
-	struct kipc_after after;
+	struct kipc_after after __uninitialized;
 	int err;
 
 	/* Without the right to sleep nobody can have answered */
@@ -713,7 +748,7 @@ static int kipc_rpc_post(struct kipc_file *file, struct kipc_ep *ep, struct kipc
 			 struct kipc_account *account)
 {
 	struct kipc_share *share;
-	struct kipc_after after;
+	struct kipc_after after __uninitialized;
 	int err;
 
 	err = kipc_lock_share(ep, file, &after, &share);
@@ -732,8 +767,8 @@ static int kipc_rpc_post(struct kipc_file *file, struct kipc_ep *ep, struct kipc
 	return err;
 }
 
-static long kipc_rpc_start(struct kipc_rpc *rpc, struct kipc_file *file, struct kipc_ep *ep,
-			   struct kipc_call *call)
+static noinline long kipc_rpc_start(struct kipc_rpc *rpc, struct kipc_file *file,
+				    struct kipc_ep *ep, struct kipc_call *call)
 {
 	struct kipc_account *account = kipc_account_current_cached(file->account);
 	int err;
@@ -791,10 +826,14 @@ static struct kipc_call *kipc_call_new(const struct kipc_rpc *rpc, const struct 
 		return ERR_PTR(-EMSGSIZE);
 	if (ep->flags & KIPC_ENDPOINT_ONEWAY)
 		return ERR_PTR(-EOPNOTSUPP);
-	msg = kipc_msg_new(&rpc->request, op->type, op->prio, true);
+	msg = kipc_msg_new(file->pool, &rpc->request, op->type, op->prio, KIPC_KIND_CALL);
 	if (IS_ERR(msg))
 		return ERR_CAST(msg);
 	call = to_call(msg);
+	call->flags = 0;
+	call->taker = NULL;
+	call->reply = NULL;
+	call->file = NULL;
 	call->ep = ep;
 	call->cookie = op->cookie;
 	call->async = op->flags & KIPC_ASYNC;
@@ -802,6 +841,7 @@ static struct kipc_call *kipc_call_new(const struct kipc_rpc *rpc, const struct 
 	call->room = min_t(u64, call->async ? op->reply_room : rpc->reply.total,
 			   READ_ONCE(ep->max_size));
 	call->idempotent = op->flags & KIPC_IDEMPOTENT;
+	call->described = op->result || call->async;
 	call->truncate = op->flags & KIPC_TRUNCATE;
 	INIT_LIST_HEAD(&call->finished);
 	return call;
@@ -833,7 +873,7 @@ static int kipc_collect_wait(struct kipc_rpc *rpc, struct kipc_call *call)
 {
 	struct kipc_msg *msg = &call->msg;
 	struct kipc_ep *ep = call->ep;
-	struct kipc_after after;
+	struct kipc_after after __uninitialized;
 	int err = 0;
 
 	kipc_lock(ep, &after);
@@ -883,7 +923,7 @@ static struct kipc_call *kipc_collect_next(struct kipc_rpc *rpc, struct kipc_fil
 	return call;
 }
 
-static long kipc_rpc_collect(struct kipc_rpc *rpc, struct kipc_file *file)
+static noinline long kipc_rpc_collect(struct kipc_rpc *rpc, struct kipc_file *file)
 {
 	struct kipc_call *call;
 	long fate;
@@ -923,10 +963,12 @@ static long kipc_rpc_collect(struct kipc_rpc *rpc, struct kipc_file *file)
 long kipc_rpc(struct kipc_file *file, struct kipc_ep *ep, struct kipc_op_rpc *op,
 	      struct kipc_op_rpc __user *uop)
 {
-	struct kipc_rpc rpc = { .op = op, .uop = uop };
 	bool nonblock = op->flags & KIPC_NONBLOCK || (file->filp->f_flags & O_NONBLOCK);
+	struct kipc_rpc rpc __uninitialized;
 	long ret;
 
+	rpc.op = op;
+	rpc.uop = uop;
 	ret = kipc_rpc_check(op);
 	if (ret)
 		return ret;
@@ -945,58 +987,11 @@ long kipc_rpc(struct kipc_file *file, struct kipc_ep *ep, struct kipc_op_rpc *op
 
 /* REPLY */
 
-/*
- * Hand @reply to the caller who waits for it. -EOVERFLOW: it must be cut to *@room
- * first. Anything else but 0 leaves @reply to us.
- */
-static int kipc_reply_commit(struct kipc_ep *ep, u64 token, struct kipc_reply *reply,
-			     u64 *room)
+int kipc_answer_prepare(struct kipc_answer *answer, struct kipc_file *file, u64 token, int status,
+			u64 type, const struct kipc_payload *payload)
 {
-	struct kipc_after after;
-	struct kipc_call *call;
-	struct kipc_msg *msg;
-	int err = 0;
-
-	kipc_lock(ep, &after);
-	call = kipc_delivery_find(ep, token);
-	if (!call) {
-		err = ep->dead ? -EIDRM : -ENOENT;
-		goto unlock;
-	}
-	msg = &call->msg;
-	if (msg->state != KIPC_MSG_DELIVERED) {
-		kipc_call_undeliver(ep, call);
-		kipc_after_put(&after, msg);
-		err = -ECANCELED;
-		goto unlock;
-	}
-	*room = call->truncate ? call->room : 0;
-	if (reply->full_size > call->room && reply->size > *room) {
-		err = -EOVERFLOW;
-		goto unlock;
-	}
-
-	/* Nothing fails any more */
-	kipc_call_undeliver(ep, call);
-	call->reply = reply;
-	msg->state = KIPC_MSG_REPLIED;
-	trace_kipc_reply(ep, msg);
-	kipc_done(ep, msg, reply->full_size > call->room && !call->truncate ? -EMSGSIZE : 0,
-		  &after);
-	kipc_settle(ep, msg, &after);
-	kipc_after_put(&after, msg);
-unlock:
-	kipc_unlock(ep, &after);
-	return err;
-}
-
-long kipc_reply(struct kipc_file *file, u64 token, int status, u64 type,
-		const struct kipc_payload *payload)
-{
-	struct kipc_ep *ep = file->ep;
-	struct kipc_reply *reply, *cut;
-	struct kipc_segs segs;
-	u64 room;
+	struct kipc_segs segs __uninitialized;
+	struct kipc_reply *reply;
 	int err;
 
 	if (status < 0 || status > KIPC_STATUS_MAX)
@@ -1004,24 +999,99 @@ long kipc_reply(struct kipc_file *file, u64 token, int status, u64 type,
 	err = kipc_segs_import(&segs, payload);
 	if (err)
 		return err;
-	if (segs.total > READ_ONCE(ep->max_size))
+	if (segs.total > READ_ONCE(file->ep->max_size))
 		reply = ERR_PTR(-EMSGSIZE);
 	else
-		reply = kipc_reply_new(&segs, status, type);
+		reply = kipc_reply_new(file->pool, &segs, status, type);
 	kipc_segs_free(&segs);
-	if (IS_ERR(reply))
-		return PTR_ERR(reply);
-	err = kipc_reply_commit(ep, token, reply, &room);
-	if (err == -EOVERFLOW) {
-		cut = kipc_reply_cut(reply, room);
-		err = -ENOMEM;
-		if (cut) {
-			reply = cut;
-			err = kipc_reply_commit(ep, token, reply, &room);
-		}
-	}
+	err = PTR_ERR_OR_ZERO(reply);
 	if (err)
-		kipc_reply_free(reply);
+		return err;
+	answer->token = token;
+	answer->reply = reply;
+	return 0;
+}
+
+void kipc_answer_end(struct kipc_answer *answer)
+{
+	if (answer->reply)
+		kipc_reply_free(answer->reply);
+}
+
+/* The reply as the caller can take it: false if it must be cut to @answer->room first */
+static bool kipc_answer_fits(struct kipc_answer *answer, const struct kipc_call *call)
+{
+	answer->room = call->truncate ? call->room : 0;
+	return answer->reply->full_size <= call->room || answer->reply->size <= answer->room;
+}
+
+int kipc_reply_commit(struct kipc_answer *answer, struct kipc_ep *ep, struct kipc_after *after)
+{
+	struct kipc_reply *reply = answer->reply;
+	struct kipc_call *call;
+	struct kipc_msg *msg;
+
+	lockdep_assert_held(&ep->lock);
+	call = kipc_delivery_find(ep, answer->token);
+	if (!call)
+		return ep->dead ? -EIDRM : -ENOENT;
+	msg = &call->msg;
+	if (msg->state != KIPC_MSG_DELIVERED) {
+		kipc_call_undeliver(ep, call);
+		kipc_after_put(after, msg);
+		return -ECANCELED;
+	}
+	if (!kipc_answer_fits(answer, call))
+		return -EOVERFLOW;
+
+	/* Nothing fails any more */
+	kipc_call_undeliver(ep, call);
+	answer->reply = NULL;
+	if (call->described) {
+		reply->time = ktime_get();
+		kipc_creds_current(&reply->creds);
+	}
+	call->reply = reply;
+	msg->state = KIPC_MSG_REPLIED;
+	trace_kipc_reply(ep, msg);
+	kipc_settle(ep, msg, after);
+	/* Not the last: its caller does not let go of it before it is done */
+	kipc_after_put(after, msg);
+	kipc_done(ep, msg, reply->full_size > call->room && !call->truncate ? -EMSGSIZE : 0,
+		  after);
+	return 0;
+}
+
+noinline int kipc_answer_cut(struct kipc_answer *answer)
+{
+	struct kipc_reply *cut = kipc_reply_cut(answer->reply, answer->room);
+
+	if (!cut)
+		return -ENOMEM;
+	answer->reply = cut;
+	return 0;
+}
+
+long kipc_reply(struct kipc_file *file, const struct kipc_op_reply *op)
+{
+	struct kipc_after after __uninitialized;
+	struct kipc_answer answer;
+	int err;
+
+	err = kipc_answer_prepare(&answer, file, op->token, op->status, op->type, &op->payload);
+	if (err)
+		return err;
+	for (;;) {
+		kipc_lock(file->ep, &after);
+		err = kipc_reply_commit(&answer, file->ep, &after);
+		kipc_unlock(file->ep, &after);
+		if (err != -EOVERFLOW)
+			break;
+		err = kipc_answer_cut(&answer);
+		if (err)
+			break;
+	}
+	kipc_answer_end(&answer);
 	return err;
 }
 
@@ -1059,7 +1129,7 @@ long kipc_cancel(struct kipc_file *file, struct kipc_op_token *op)
 long kipc_wanted(struct kipc_file *file, u64 token)
 {
 	struct kipc_ep *ep = file->ep;
-	struct kipc_after after;
+	struct kipc_after after __uninitialized;
 	struct kipc_call *call;
 	long err = 0;
 
@@ -1076,7 +1146,7 @@ long kipc_wanted(struct kipc_file *file, u64 token)
 long kipc_adopt(struct kipc_file *file, u64 token)
 {
 	struct kipc_ep *ep = file->ep;
-	struct kipc_after after;
+	struct kipc_after after __uninitialized;
 	struct kipc_call *call;
 	bool known_open;
 	long err = 0;

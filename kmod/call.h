@@ -61,22 +61,24 @@ struct kipc_file;
 
 /**
  * struct kipc_reply - a reply in kernel memory
+ * @body: memory for the payload
  * @creds: who answered
  * @time: when, host monotonic
  * @type: the replier's
  * @status: 0, or positive errno
- * @size: bytes in @data
+ * @size: bytes of payload
  * @full_size: bytes that were sent
- * @data: the payload
+ * @inline_data: small payloads
  */
 struct kipc_reply {
+	struct kipc_body body;
 	struct kipc_creds creds;
 	ktime_t time;
 	u64 type;
 	int status;
 	size_t size;
 	size_t full_size;
-	u8 data[];
+	u8 inline_data[KIPC_INLINE_SIZE];
 };
 
 /**
@@ -88,9 +90,12 @@ struct kipc_reply {
  * @idempotent: may be delivered again; constant
  * @truncate: a larger reply is cut; constant
  * @async: started by ASYNC; constant
+ * @described: its caller wants to know who answers, and when; constant
+ * @flags: what follows, to clear it at once
  * @broken: an earlier receiver died with it (ep->lock)
  * @delivery: in ep->deliveries while delivered (ep->lock)
- * @linger: in ep->delivered or ep->lingering (ep->lock)
+ * @delivered: in ep->delivered until it is answered or given up (ep->lock)
+ * @linger: in ep->lingering then (ep->lock)
  * @token: delivery token (ep->lock)
  * @taker: file it was taken through (ep->lock)
  * @taker_files: table of files of the process that took it, for comparing: it
@@ -115,30 +120,39 @@ struct kipc_call {
 	struct kipc_ep *ep;
 	u64 cookie;
 	u64 room;
-	bool idempotent;
-	bool truncate;
-	bool async;
-	bool broken;
 	struct rb_node delivery;
+	struct hlist_node delivered;
 	struct list_head linger;
 	u64 token;
-	struct kipc_file *taker;
 	const void *taker_files;
-	struct kipc_reply *reply;
-
-	struct kipc_file *file;
-	struct kipc_account *account;
 	u64 caller_token;
 	struct rb_node file_node;
 	struct list_head finished;
-	bool busy;
-	bool cancelled;
-	bool listed;
-	bool ended;
 	struct hrtimer timer;
-	bool timed;
 	struct work_struct expire;
+	struct kipc_file *taker;
+	struct kipc_reply *reply;
+	struct kipc_file *file;
+	struct kipc_account *account;
+	union {
+		u64 flags;	/* those below, cleared at once */
+		struct {
+			bool broken;
+			bool busy;
+			bool cancelled;
+			bool listed;
+			bool ended;
+			bool timed;
+		};
+	};
+	bool idempotent;
+	bool truncate;
+	bool async;
+	bool described;
 };
+
+static_assert(offsetof(struct kipc_call, timed) < offsetof(struct kipc_call, flags) +
+	      sizeof_field(struct kipc_call, flags));
 
 static inline struct kipc_call *to_call(struct kipc_msg *msg)
 {
@@ -166,8 +180,31 @@ void kipc_calls_let_go(struct kipc_file *file, const void *files);
 
 long kipc_rpc(struct kipc_file *file, struct kipc_ep *ep, struct kipc_op_rpc *op,
 	      struct kipc_op_rpc __user *uop);
-long kipc_reply(struct kipc_file *file, u64 token, int status, u64 type,
-		const struct kipc_payload *payload);
+long kipc_reply(struct kipc_file *file, const struct kipc_op_reply *op);
+
+/**
+ * struct kipc_answer - a reply on its way to its call
+ * @token: of the delivery
+ * @room: what it must be cut to, after EOVERFLOW
+ * @reply: the reply, until its call has it
+ */
+struct kipc_answer {
+	u64 token;
+	u64 room;
+	struct kipc_reply *reply;
+};
+
+/* Copy the reply from the caller; after an error there is nothing to end */
+int kipc_answer_prepare(struct kipc_answer *answer, struct kipc_file *file, u64 token, int status,
+			u64 type, const struct kipc_payload *payload);
+void kipc_answer_end(struct kipc_answer *answer);
+/*
+ * Hand the reply to the caller who waits for it, under ep->lock. -EOVERFLOW: it must
+ * be cut first. -ECANCELED: the token is used up, but nobody waits any more.
+ */
+int kipc_reply_commit(struct kipc_answer *answer, struct kipc_ep *ep, struct kipc_after *after);
+/* May sleep: -ENOMEM */
+int kipc_answer_cut(struct kipc_answer *answer);
 long kipc_cancel(struct kipc_file *file, struct kipc_op_token *op);
 long kipc_wanted(struct kipc_file *file, u64 token);
 long kipc_adopt(struct kipc_file *file, u64 token);

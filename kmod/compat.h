@@ -32,4 +32,8 @@ static inline void hrtimer_setup_sleeper_on_stack(struct hrtimer_sleeper *sleepe
 }
 #endif
 
+#ifndef __uninitialized
+#define __uninitialized
+#endif
+
 #endif /* _KIPC_COMPAT_H */

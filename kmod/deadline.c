@@ -41,6 +41,8 @@ void kipc_deadline_init(struct kipc_deadline *deadline, u64 at, bool realtime, b
 	deadline->finite = at != KIPC_FOREVER;
 	deadline->armed = false;
 	deadline->norestart = norestart;
+	if (!deadline->finite)
+		return;
 	if (realtime)
 		deadline->at = min_t(u64, at, KTIME_MAX);
 	else

@@ -38,7 +38,7 @@ static unsigned int kipc_ep_granted(const struct kipc_ep *ep)
 	return granted ? granted | KIPC_MAY_SEE : 0;
 }
 
-int kipc_ep_permission(const struct kipc_ep *ep, unsigned int want)
+noinline int kipc_ep_permission(const struct kipc_ep *ep, unsigned int want)
 {
 	unsigned int missing;
 
@@ -49,7 +49,7 @@ int kipc_ep_permission(const struct kipc_ep *ep, unsigned int want)
 	return missing & KIPC_MAY_CONTROL ? -EPERM : -EACCES;
 }
 
-int kipc_ep_check(struct kipc_ep *ep, unsigned int want)
+noinline int kipc_ep_check(struct kipc_ep *ep, unsigned int want)
 {
 	int err;
 
@@ -121,37 +121,51 @@ static struct kipc_share *kipc_share_of(struct kipc_ep *ep, struct kipc_file *fi
 	return kipc_share_find(ep, uid, fresh);
 }
 
+/* The calling process has no share yet. Drops the lock and takes it again. */
+static noinline struct kipc_share *kipc_share_add(struct kipc_ep *ep, struct kipc_file *file,
+						  struct kipc_after *after)
+{
+	struct kipc_share *fresh, *found;
+
+	kipc_unlock(ep, after);
+	fresh = kmem_cache_zalloc(kipc_share_cache, GFP_KERNEL);
+	kipc_lock(ep, after);
+	found = ep->dead ? NULL : kipc_share_of(ep, file, fresh);
+	if (fresh && found != fresh)
+		kipc_after_free(after, &fresh->free_node);
+	return found;
+}
+
 int kipc_lock_share(struct kipc_ep *ep, struct kipc_file *file, struct kipc_after *after,
 		    struct kipc_share **share)
 	__acquires(&ep->lock)
 {
-	struct kipc_share *found, *fresh = NULL;
+	struct kipc_share *found;
 
 	kipc_lock(ep, after);
 	found = ep->dead ? NULL : kipc_share_of(ep, file, NULL);
-	if (!found && !ep->dead) {
-		kipc_unlock(ep, after);
-		fresh = kmem_cache_zalloc(kipc_share_cache, GFP_KERNEL);
-		kipc_lock(ep, after);
-		found = ep->dead ? NULL : kipc_share_of(ep, file, fresh);
-	}
-	if (fresh && found != fresh)
-		hlist_add_head(&fresh->free_node, &after->shares);
+	if (unlikely(!found && !ep->dead))
+		found = kipc_share_add(ep, file, after);
 	*share = found;
-	if (!found)
+	if (unlikely(!found))
 		return ep->dead ? -EIDRM : -ENOMEM;
 	found->refs++;
 	return 0;
 }
 
+static noinline void kipc_share_drop(struct kipc_ep *ep, struct kipc_share *share,
+				     struct kipc_after *after)
+{
+	WARN_ON_ONCE(share->msgs || share->bytes || share->waiters || share->handles);
+	rb_erase(&share->node, &ep->shares);
+	kipc_after_free(after, &share->free_node);
+}
+
 void kipc_share_put(struct kipc_ep *ep, struct kipc_share *share, struct kipc_after *after)
 {
 	lockdep_assert_held(&ep->lock);
-	if (!share || --share->refs)
-		return;
-	WARN_ON_ONCE(share->msgs || share->bytes || share->waiters || share->handles);
-	rb_erase(&share->node, &ep->shares);
-	hlist_add_head(&share->free_node, &after->shares);
+	if (share && !--share->refs)
+		kipc_share_drop(ep, share, after);
 }
 
 static int kipc_share_count(const struct kipc_ep *ep, const struct kipc_share *share, u32 max,
@@ -265,9 +279,6 @@ static struct kipc_ep *kipc_ep_alloc(struct kipc_ns *ns)
 	ep->next_token = get_random_u64();
 	ep->full_from = U64_MAX;
 	ep->stalled = RB_ROOT_CACHED;
-	INIT_LIST_HEAD(&ep->waiting_list);
-	INIT_LIST_HEAD(&ep->claims);
-	INIT_LIST_HEAD(&ep->delivered);
 	INIT_LIST_HEAD(&ep->lingering);
 	INIT_LIST_HEAD(&ep->files);
 	init_waitqueue_head(&ep->read_wait);
@@ -348,15 +359,15 @@ bool kipc_ep_kill(struct kipc_ep *ep, struct kipc_after *after)
 		return false;
 	ep->dead = true;
 	trace_kipc_remove(ep);
-	after->readable |= EPOLLHUP | EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
-	after->writable |= EPOLLHUP | EPOLLOUT | EPOLLWRNORM;
-	after->peekers = true;
+	kipc_after_readable(after, EPOLLHUP | EPOLLIN | EPOLLRDNORM | EPOLLRDHUP);
+	kipc_after_writable(after, EPOLLHUP | EPOLLOUT | EPOLLWRNORM);
+	kipc_after_peekers(after);
 	return true;
 }
 
 void kipc_ep_bury(struct kipc_ep *ep)
 {
-	struct kipc_after after;
+	struct kipc_after after __uninitialized;
 	bool more;
 
 	mutex_lock(&ep->ns->mutex);
@@ -377,7 +388,7 @@ void kipc_ep_bury(struct kipc_ep *ep)
 
 int kipc_ep_remove(struct kipc_ep *ep, bool check)
 {
-	struct kipc_after after;
+	struct kipc_after after __uninitialized;
 	int err = 0;
 
 	kipc_lock(ep, &after);
@@ -425,7 +436,7 @@ bool kipc_ep_leave(struct kipc_ep *ep, struct kipc_file *file, struct kipc_after
 	if (file->rights & KIPC_RIGHT_RECV) {
 		list_del_init(&file->ep_link);
 		if (!--ep->receivers)
-			after->writable |= EPOLLRDHUP;
+			kipc_after_writable(after, EPOLLRDHUP);
 	}
 	kept = ep->flags & KIPC_ENDPOINT_PERSIST || ep->receivers ||
 	       (ep->flags & KIPC_ENDPOINT_KEEP_BY_ANY && ep->handles);
@@ -503,7 +514,7 @@ static int kipc_open_join(struct kipc_ep *ep, struct kipc_file *file,
 			  const struct kipc_op_open *op, bool created)
 {
 	struct kipc_share *share;
-	struct kipc_after after;
+	struct kipc_after after __uninitialized;
 	int err;
 
 	err = kipc_lock_share(ep, file, &after, &share);
@@ -563,7 +574,7 @@ static int kipc_open_create(struct kipc_ns *ns, const struct kipc_op_open *op,
 fail:
 	kipc_ns_withdraw(ns, ep);
 	if (file->share) {
-		struct kipc_after after;
+		struct kipc_after after __uninitialized;
 
 		kipc_lock(ep, &after);
 		ep->dead = true;	/* never lived: nothing to bury */
@@ -737,14 +748,14 @@ void kipc_ep_stat(struct kipc_ep *ep, struct kipc_endpoint *info)
  */
 static void kipc_recheck(struct kipc_ep *ep)
 {
-	struct kipc_after after;
+	struct kipc_after after __uninitialized;
+	struct kipc_walk walk = {};
 	u64 place = 0, end;
-	u32 left;
 	bool more;
 
 	kipc_lock(ep, &after);
 	end = ep->arrivals;
-	left = ep->nr_waiting;
+	walk.end = ep->waits;
 	kipc_unlock(ep, &after);
 	do {
 		kipc_lock(ep, &after);
@@ -754,7 +765,7 @@ static void kipc_recheck(struct kipc_ep *ep)
 	} while (more);
 	do {
 		kipc_lock(ep, &after);
-		more = kipc_recheck_receivers(ep, &left, &after);
+		more = kipc_recheck_receivers(ep, &walk, &after);
 		kipc_unlock(ep, &after);
 		cond_resched();
 	} while (more);
@@ -929,7 +940,7 @@ static void kipc_set_binding(struct kipc_ep *ep, struct kipc_binding __rcu **slo
 
 static void kipc_set_commit(struct kipc_ep *ep, struct kipc_change *change)
 {
-	struct kipc_after after;
+	struct kipc_after after __uninitialized;
 
 	if (change->what & KIPC_SET_KEY)
 		kipc_set_binding(ep, &ep->key, change->key_binding);
@@ -959,7 +970,7 @@ static void kipc_set_commit(struct kipc_ep *ep, struct kipc_change *change)
 	/* A new owner is bound by no share; a new capacity may have room */
 	after.room = true;
 	if (kipc_polled(&ep->write_wait))
-		after.writable |= EPOLLOUT | EPOLLWRNORM;
+		kipc_after_writable(&after, EPOLLOUT | EPOLLWRNORM);
 	kipc_unlock(ep, &after);
 }
 

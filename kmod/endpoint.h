@@ -54,6 +54,14 @@ enum kipc_class {
 	KIPC_CLASSES
 };
 
+/* The index in ep->waiting of the receivers of a class that choose so */
+#define KIPC_WAITINGS	(KIPC_CLASSES * KIPC_SELECT_WAITS)
+
+static inline unsigned int kipc_waiting(enum kipc_class class, enum kipc_select select)
+{
+	return class * KIPC_SELECT_WAITS + select;
+}
+
 /**
  * struct kipc_queue - messages of one class, admitted or blocked
  * @by_type: by type, then place
@@ -131,7 +139,6 @@ struct kipc_share {
  *	@write_wait were not woken since
  * @queue: the messages
  * @waiting: waiting receivers, by class they take and selector
- * @waiting_list: the same receivers, in no order that matters
  * @nr_waiting: how many of those
  * @shares: shares by uid
  * @stalled: shares with blocked messages, by the place of the first
@@ -181,14 +188,13 @@ struct kipc_ep {
 	u64 full_from;
 	bool want_room;
 	struct kipc_queue queue[KIPC_CLASSES];
-	struct kipc_index waiting[KIPC_CLASSES][KIPC_SELECT_WAITS];
-	struct list_head waiting_list;
+	struct kipc_index waiting[KIPC_WAITINGS];
 	u32 nr_waiting;
 	struct rb_root shares;
 	struct rb_root_cached stalled;
-	struct list_head claims;
+	struct hlist_head claims;
 	struct rb_root deliveries;
-	struct list_head delivered;
+	struct hlist_head delivered;
 	struct list_head lingering;
 	u32 nr_lingering;
 	struct list_head files;

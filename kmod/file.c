@@ -13,6 +13,7 @@
 #include "file.h"
 #include "ioctl.h"
 #include "ns.h"
+#include "pool.h"
 #include "queue.h"
 #include "user.h"
 
@@ -21,21 +22,20 @@ static struct kmem_cache *kipc_file_cache;
 struct kipc_file *kipc_file_new(struct kipc_ns *ns)
 {
 	struct kipc_file *file = kmem_cache_zalloc(kipc_file_cache, GFP_KERNEL);
-	struct kipc_account *account = kipc_account_current();
+	struct kipc_account *account;
 
-	if (!file || IS_ERR(account)) {
-		if (!IS_ERR(account))
-			kipc_account_put(account);
-		if (file)
-			kmem_cache_free(kipc_file_cache, file);
-		kipc_ns_put(ns);
-		return ERR_PTR(-ENOMEM);
-	}
+	if (!file)
+		goto put_ns;
+	file->pool = kipc_pool_new();
+	if (!file->pool)
+		goto free;
+	account = kipc_account_current();
+	if (IS_ERR(account))
+		goto put_pool;
 	refcount_set(&file->ref, 1);
 	file->ns = ns;
 	file->account = account;
 	INIT_LIST_HEAD(&file->ep_link);
-	INIT_LIST_HEAD(&file->receivers);
 	spin_lock_init(&file->lock);
 	INIT_LIST_HEAD(&file->finished);
 	/* Tokens of different files shall not look alike */
@@ -43,16 +43,25 @@ struct kipc_file *kipc_file_new(struct kipc_ns *ns)
 	init_waitqueue_head(&file->call_wait);
 	init_waitqueue_head(&file->next_wait);
 	return file;
+
+put_pool:
+	kipc_pool_put(file->pool);
+free:
+	kmem_cache_free(kipc_file_cache, file);
+put_ns:
+	kipc_ns_put(ns);
+	return ERR_PTR(-ENOMEM);
 }
 
 void kipc_file_put(struct kipc_file *file)
 {
 	if (!refcount_dec_and_test(&file->ref))
 		return;
-	WARN_ON_ONCE(file->nr_calls || file->nr_taken || file->share ||
-		     !list_empty(&file->receivers) || !list_empty(&file->finished));
+	WARN_ON_ONCE(file->nr_calls || file->nr_taken || file->share || file->nr_receivers ||
+		     !list_empty(&file->finished));
 	if (file->ep)
 		kipc_ep_put(file->ep);
+	kipc_pool_put(file->pool);
 	kipc_account_put(file->account);
 	kipc_ns_put(file->ns);
 	kmem_cache_free(kipc_file_cache, file);
@@ -63,7 +72,7 @@ static int kipc_file_release(struct inode *inode, struct file *filp)
 {
 	struct kipc_file *file = filp->private_data;
 	struct kipc_ep *ep = file->ep;
-	struct kipc_after after;
+	struct kipc_after after __uninitialized;
 	bool died;
 
 	kipc_calls_cancel(file);
@@ -75,6 +84,8 @@ static int kipc_file_release(struct inode *inode, struct file *filp)
 		if (died)
 			kipc_ep_bury(ep);
 	}
+	/* Not with the last reference: calls that linger at their server hold the file */
+	kipc_pool_close(file->pool);
 	kipc_file_put(file);
 	return 0;
 }
@@ -107,7 +118,7 @@ static int kipc_handle_flush(struct file *filp, fl_owner_t files)
 	return 0;
 }
 
-void kipc_file_check_open(struct kipc_file *file)
+noinline void kipc_file_check_open(struct kipc_file *file)
 {
 	struct kipc_ep *ep = file->ep;
 	u64 closes;
@@ -235,23 +246,20 @@ bool kipc_file_deadlock(struct kipc_file *file, struct kipc_ep *ep)
 
 long kipc_file_shutdown(struct kipc_file *file)
 {
+	struct kipc_after after __uninitialized;
 	struct kipc_ep *ep = file->ep;
-	struct kipc_after after;
-	unsigned int i;
+	struct kipc_walk walk = {};
 	bool more;
 
 	do {
-		more = false;
 		kipc_lock(ep, &after);
+		/* Who begins to wait after this sees that it is shut down */
+		if (!walk.end)
+			walk.end = ep->waits;
 		file->shutdown = true;
-		after.peekers = true;
-		after.readable = EPOLLRDHUP;
-		for (i = 0; i < KIPC_BATCH && !list_empty(&file->receivers); i++) {
-			kipc_receiver_fail(ep, list_first_entry(&file->receivers,
-								struct kipc_receiver, file_link),
-					   -ESHUTDOWN, &after);
-			more = true;
-		}
+		kipc_after_peekers(&after);
+		kipc_after_readable(&after, EPOLLRDHUP);
+		more = kipc_shutdown_receivers(ep, file, &walk, &after);
 		kipc_unlock(ep, &after);
 		cond_resched();
 	} while (more);

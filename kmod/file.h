@@ -30,6 +30,7 @@ struct kipc_account;
 struct kipc_call;
 struct kipc_ep;
 struct kipc_ns;
+struct kipc_pool;
 struct kipc_share;
 
 /**
@@ -40,6 +41,7 @@ struct kipc_share;
  * @rights: a handle's KIPC_RIGHT_*; constant
  * @share: a handle's share, the opener's; constant
  * @account: the opener's account; constant
+ * @pool: spare memory for what is sent through it; constant
  * @filp: the struct file, for comparing and counting while the handle is in
  *	ep->files
  * @server: process that received last through it, for comparing only (ep->lock)
@@ -50,7 +52,7 @@ struct kipc_share;
  * @open_closes: @closes when the process with table @open_files was last seen to
  *	have a descriptor: it has one while they are equal (ep->lock)
  * @open_files: see above, for comparing only (ep->lock)
- * @receivers: receives waiting on it (ep->lock)
+ * @nr_receivers: receives waiting on a handle (ep->lock)
  * @lock: protects the rest
  * @calls: calls by caller token
  * @nr_calls: how many
@@ -67,6 +69,7 @@ struct kipc_file {
 	u32 rights;
 	struct kipc_share *share;
 	struct kipc_account *account;
+	struct kipc_pool *pool;
 	struct file *filp;
 	const struct pid *server;
 	bool shutdown;
@@ -75,7 +78,7 @@ struct kipc_file {
 	u64 closes;
 	u64 open_closes;
 	const void *open_files;
-	struct list_head receivers;
+	u32 nr_receivers;
 
 	spinlock_t lock;		/* protects what follows; inside ep->lock */
 	struct rb_root calls;

@@ -4,7 +4,7 @@
 
 #include "index.h"
 
-#define to_node(p) rb_entry(p, struct kipc_node, rb)
+#define index_node(p) rb_entry(p, struct kipc_node, rb)
 
 static struct kipc_node *kipc_better(struct kipc_node *a, struct kipc_node *b)
 {
@@ -15,7 +15,7 @@ static struct kipc_node *kipc_better(struct kipc_node *a, struct kipc_node *b)
 
 static struct kipc_node *kipc_subtree_best(struct rb_node *rb)
 {
-	return rb ? to_node(rb)->best : NULL;
+	return rb ? index_node(rb)->best : NULL;
 }
 
 static inline bool kipc_node_compute(struct kipc_node *node, bool exit)
@@ -37,7 +37,7 @@ static bool kipc_node_less(const struct kipc_node *node, u64 key, u64 place)
 	return node->key < key || (node->key == key && node->place < place);
 }
 
-void kipc_index_insert(struct kipc_index *index, struct kipc_node *node)
+noinline void kipc_index_insert(struct kipc_index *index, struct kipc_node *node)
 {
 	struct rb_node **link = &index->root.rb_root.rb_node, *parent = NULL;
 	bool leftmost = true;
@@ -46,7 +46,7 @@ void kipc_index_insert(struct kipc_index *index, struct kipc_node *node)
 		struct kipc_node *other;
 
 		parent = *link;
-		other = to_node(parent);
+		other = index_node(parent);
 		if (node->place < other->best->place)
 			other->best = node;
 		if (kipc_node_less(other, node->key, node->place)) {
@@ -61,25 +61,66 @@ void kipc_index_insert(struct kipc_index *index, struct kipc_node *node)
 	rb_insert_augmented_cached(&node->rb, &index->root, leftmost, &kipc_node_augment);
 }
 
-void kipc_index_erase(struct kipc_index *index, struct kipc_node *node)
+noinline void kipc_index_erase(struct kipc_index *index, struct kipc_node *node)
 {
 	rb_erase_augmented_cached(&node->rb, &index->root, &kipc_node_augment);
 }
 
-struct kipc_node *kipc_index_seek(const struct kipc_index *index, u64 key, u64 place)
+noinline struct kipc_node *kipc_index_seek(const struct kipc_index *index, u64 key, u64 place)
 {
 	struct rb_node *rb = index->root.rb_root.rb_node;
 	struct kipc_node *found = NULL;
 
 	while (rb) {
-		if (kipc_node_less(to_node(rb), key, place)) {
+		if (kipc_node_less(index_node(rb), key, place)) {
 			rb = rb->rb_right;
 		} else {
-			found = to_node(rb);
+			found = index_node(rb);
 			rb = rb->rb_left;
 		}
 	}
 	return found;
+}
+
+static bool kipc_subtree_has(const struct rb_node *rb, u64 end)
+{
+	return rb && index_node(rb)->best->place <= end;
+}
+
+/* The first one of a subtree with a place up to @end: there is one */
+static struct kipc_node *kipc_subtree_first(struct rb_node *rb, u64 end)
+{
+	for (;;) {
+		if (kipc_subtree_has(rb->rb_left, end))
+			rb = rb->rb_left;
+		else if (index_node(rb)->place <= end)
+			return index_node(rb);
+		else
+			rb = rb->rb_right;
+	}
+}
+
+struct kipc_node *kipc_index_seek_upto(const struct kipc_index *index, u64 key, u64 place,
+				       u64 end)
+{
+	struct kipc_node *node = kipc_index_seek(index, key, place);
+	struct rb_node *rb, *parent;
+
+	if (!node || node->place <= end)
+		return node;
+	rb = &node->rb;
+	if (kipc_subtree_has(rb->rb_right, end))
+		return kipc_subtree_first(rb->rb_right, end);
+	/* Up; behind each node that we come to from the left */
+	for (parent = rb_parent(rb); parent; rb = parent, parent = rb_parent(rb)) {
+		if (rb == parent->rb_right)
+			continue;
+		if (index_node(parent)->place <= end)
+			return index_node(parent);
+		if (kipc_subtree_has(parent->rb_right, end))
+			return kipc_subtree_first(parent->rb_right, end);
+	}
+	return NULL;
 }
 
 struct kipc_node *kipc_index_best_of(const struct kipc_index *index, u64 key)
@@ -89,41 +130,41 @@ struct kipc_node *kipc_index_best_of(const struct kipc_index *index, u64 key)
 	return node && node->key == key ? node : NULL;
 }
 
-struct kipc_node *kipc_index_best_from(const struct kipc_index *index, u64 key)
+noinline struct kipc_node *kipc_index_best_from(const struct kipc_index *index, u64 key)
 {
 	struct rb_node *rb = index->root.rb_root.rb_node;
 	struct kipc_node *best = NULL;
 
 	while (rb) {
-		if (to_node(rb)->key < key) {
+		if (index_node(rb)->key < key) {
 			rb = rb->rb_right;
 			continue;
 		}
-		best = kipc_better(best, to_node(rb));
+		best = kipc_better(best, index_node(rb));
 		best = kipc_better(best, kipc_subtree_best(rb->rb_right));
 		rb = rb->rb_left;
 	}
 	return best;
 }
 
-struct kipc_node *kipc_index_best_upto(const struct kipc_index *index, u64 key)
+noinline struct kipc_node *kipc_index_best_upto(const struct kipc_index *index, u64 key)
 {
 	struct rb_node *rb = index->root.rb_root.rb_node;
 	struct kipc_node *best = NULL;
 
 	while (rb) {
-		if (to_node(rb)->key > key) {
+		if (index_node(rb)->key > key) {
 			rb = rb->rb_left;
 			continue;
 		}
-		best = kipc_better(best, to_node(rb));
+		best = kipc_better(best, index_node(rb));
 		best = kipc_better(best, kipc_subtree_best(rb->rb_left));
 		rb = rb->rb_right;
 	}
 	return best;
 }
 
-struct kipc_node *kipc_index_best_except(const struct kipc_index *index, u64 key)
+noinline struct kipc_node *kipc_index_best_except(const struct kipc_index *index, u64 key)
 {
 	struct kipc_node *best = NULL;
 

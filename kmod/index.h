@@ -57,5 +57,8 @@ struct kipc_node *kipc_index_best_except(const struct kipc_index *index, u64 key
 
 /* The first node in the order of (key, place) that is >= (@key, @place) */
 struct kipc_node *kipc_index_seek(const struct kipc_index *index, u64 key, u64 place);
+/* The same among those with a place up to @end */
+struct kipc_node *kipc_index_seek_upto(const struct kipc_index *index, u64 key, u64 place,
+				       u64 end);
 
 #endif /* _KIPC_INDEX_H */

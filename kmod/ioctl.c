@@ -36,44 +36,36 @@ static_assert(sizeof(struct kipc_op_shutdown) == 8);
 static_assert(sizeof(struct kipc_op_event) == 32);
 static_assert(sizeof(struct kipc_op_notify) == 56);
 
-/* The caller's struct, as far as we know it */
-union kipc_op {
-	struct kipc_limits info;
-	struct kipc_op_open open;
-	struct kipc_op_restrict restrict_;
-	struct kipc_op_stat stat;
-	struct kipc_op_remove remove;
-	struct kipc_op_next next;
-	struct kipc_op_send send;
-	struct kipc_op_recv recv;
-	struct kipc_op_rpc rpc;
-	struct kipc_op_reply reply;
-	struct kipc_op_reply_recv reply_recv;
-	struct kipc_op_token token;
-	struct kipc_op_shutdown shutdown;
-	struct kipc_op_event event;
-	struct kipc_op_notify notify;
-};
-
-/*
- * The endpoint an operation is for, with a reference: the handle's, if it has
- * @right (0: any will do), or the one with this id.
- */
-static struct kipc_ep *kipc_target(struct kipc_file *file, u32 id, u32 right)
+static noinline struct kipc_ep *kipc_target_by_id(struct kipc_file *file, u32 id)
 {
 	struct kipc_ep *ep;
 
-	if (file->ep) {
-		if (id)
-			return ERR_PTR(-EINVAL);
-		if (right & ~file->rights)
-			return ERR_PTR(-EBADF);
-		return kipc_ep_get(file->ep);
-	}
 	if (!id)
 		return ERR_PTR(-EINVAL);
 	ep = kipc_ns_find_id(file->ns, id);
 	return ep ?: ERR_PTR(-EIDRM);
+}
+
+/*
+ * The endpoint an operation is for: the handle's, if it has @right (0: any will do),
+ * which the handle holds, or the one with this id, with a reference. To be given
+ * back by kipc_untarget().
+ */
+static struct kipc_ep *kipc_target(struct kipc_file *file, u32 id, u32 right)
+{
+	if (unlikely(!file->ep))
+		return kipc_target_by_id(file, id);
+	if (id)
+		return ERR_PTR(-EINVAL);
+	if (right & ~file->rights)
+		return ERR_PTR(-EBADF);
+	return file->ep;
+}
+
+static void kipc_untarget(const struct kipc_file *file, struct kipc_ep *ep)
+{
+	if (unlikely(ep != file->ep))
+		kipc_ep_put(ep);
 }
 
 /* What servers do needs a handle that may receive */
@@ -82,36 +74,37 @@ static int kipc_server(const struct kipc_file *file)
 	return file->ep && file->rights & KIPC_RIGHT_RECV ? 0 : -EBADF;
 }
 
-static long kipc_op_info(struct kipc_file *file, union kipc_op *op, void __user *uop, size_t size)
+static long kipc_run_info(struct kipc_file *file, void __user *uop, size_t size)
 {
-	kipc_limits_get(&op->info);
-	if (copy_to_user(uop, &op->info, sizeof(op->info)) ||
-	    clear_user(uop + sizeof(op->info), size - sizeof(op->info)))
+	struct kipc_limits limits;
+
+	kipc_limits_get(&limits);
+	if (copy_to_user(uop, &limits, sizeof(limits)) ||
+	    clear_user(uop + sizeof(limits), size - sizeof(limits)))
 		return -EFAULT;
 	return 0;
 }
 
-static long kipc_op_open(struct kipc_file *file, union kipc_op *op, void __user *uop, size_t size)
-{
-	if (file->ep)
-		return -EBADF;
-	return kipc_ep_open(file->ns, &op->open, uop);
-}
-
-static long kipc_op_unsupported(struct kipc_file *file, union kipc_op *op, void __user *uop,
-				size_t size)
+static long kipc_run_unsupported(struct kipc_file *file, void __user *uop, size_t size)
 {
 	return -EOPNOTSUPP;
 }
 
-static long kipc_op_stat(struct kipc_file *file, union kipc_op *op, void __user *uop, size_t size)
+static long kipc_op_open(struct kipc_file *file, struct kipc_op_open *op, void __user *uop)
+{
+	if (file->ep)
+		return -EBADF;
+	return kipc_ep_open(file->ns, op, uop);
+}
+
+static long kipc_op_stat(struct kipc_file *file, struct kipc_op_stat *op, void __user *uop)
 {
 	struct kipc_ep *ep;
 	int err = 0;
 
-	if (op->stat.what)
+	if (op->what)
 		return -EINVAL;
-	ep = kipc_target(file, op->stat.endpoint, 0);
+	ep = kipc_target(file, op->endpoint, 0);
 	if (IS_ERR(ep))
 		return PTR_ERR(ep);
 	spin_lock(&ep->lock);
@@ -121,51 +114,50 @@ static long kipc_op_stat(struct kipc_file *file, union kipc_op *op, void __user 
 		err = kipc_ep_permission(ep, KIPC_MAY_SEE);
 	spin_unlock(&ep->lock);
 	if (!err) {
-		kipc_ep_stat(ep, &op->stat.info);
-		if (copy_to_user(uop, &op->stat, sizeof(op->stat)))
+		kipc_ep_stat(ep, &op->info);
+		if (copy_to_user(uop, op, sizeof(*op)))
 			err = -EFAULT;
 	}
-	kipc_ep_put(ep);
+	kipc_untarget(file, ep);
 	return err;
 }
 
-static long kipc_op_set(struct kipc_file *file, union kipc_op *op, void __user *uop, size_t size)
+static long kipc_op_set(struct kipc_file *file, struct kipc_op_stat *op, void __user *uop)
 {
-	struct kipc_ep *ep = kipc_target(file, op->stat.endpoint, KIPC_RIGHT_CONTROL);
+	struct kipc_ep *ep = kipc_target(file, op->endpoint, KIPC_RIGHT_CONTROL);
 	long err;
 
 	if (IS_ERR(ep))
 		return PTR_ERR(ep);
-	err = kipc_ep_set(ep, &op->stat, !file->ep);
-	kipc_ep_put(ep);
+	err = kipc_ep_set(ep, op, !file->ep);
+	kipc_untarget(file, ep);
 	return err;
 }
 
-static long kipc_op_remove(struct kipc_file *file, union kipc_op *op, void __user *uop,
-			   size_t size)
+static long kipc_op_remove(struct kipc_file *file, struct kipc_op_remove *op, void __user *uop)
 {
 	struct kipc_ep *ep;
 	long err;
 
-	if (op->remove.flags)
+	if (op->flags)
 		return -EINVAL;
-	ep = kipc_target(file, op->remove.endpoint, KIPC_RIGHT_CONTROL);
+	ep = kipc_target(file, op->endpoint, KIPC_RIGHT_CONTROL);
 	if (IS_ERR(ep))
 		return PTR_ERR(ep);
 	err = kipc_ep_remove(ep, !file->ep);
-	kipc_ep_put(ep);
+	kipc_untarget(file, ep);
 	return err;
 }
 
-static long kipc_op_next(struct kipc_file *file, union kipc_op *op, void __user *uop, size_t size)
+static long kipc_op_next(struct kipc_file *file, struct kipc_op_next *op, void __user *uop)
 {
-	u32 index = kipc_id_index(op->next.id), id;
+	u32 index = kipc_id_index(op->id), id;
 	struct kipc_ep *ep;
 	bool seen;
 
 	if (file->ep)
 		return -EBADF;
-	if (op->next.flags)
+	if (op->flags)
 		return -EINVAL;
 	for (;;) {
 		ep = kipc_ns_first(file->ns, index);
@@ -174,7 +166,7 @@ static long kipc_op_next(struct kipc_file *file, union kipc_op *op, void __user 
 		id = ep->id;
 		index = kipc_id_index(id) + 1;
 		/* The index of one that has ended may be in use again */
-		seen = id > op->next.id && kipc_ep_visible(ep);
+		seen = id > op->id && kipc_ep_visible(ep);
 		kipc_ep_put(ep);
 		if (seen)
 			break;
@@ -182,73 +174,70 @@ static long kipc_op_next(struct kipc_file *file, union kipc_op *op, void __user 
 			return -EINTR;
 		cond_resched();
 	}
-	op->next.id = id;
-	return copy_to_user(uop, &op->next, sizeof(op->next)) ? -EFAULT : 0;
+	op->id = id;
+	return copy_to_user(uop, op, sizeof(*op)) ? -EFAULT : 0;
 }
 
-static long kipc_op_send(struct kipc_file *file, union kipc_op *op, void __user *uop, size_t size)
+static long kipc_op_send(struct kipc_file *file, struct kipc_op_send *op, void __user *uop)
 {
-	struct kipc_ep *ep = kipc_target(file, op->send.endpoint, KIPC_RIGHT_SEND);
+	struct kipc_ep *ep = kipc_target(file, op->endpoint, KIPC_RIGHT_SEND);
 	long ret;
 
 	if (IS_ERR(ep))
 		return PTR_ERR(ep);
-	ret = kipc_send(file, ep, &op->send);
-	kipc_ep_put(ep);
+	ret = kipc_send(file, ep, op);
+	kipc_untarget(file, ep);
 	return ret;
 }
 
-static long kipc_op_recv(struct kipc_file *file, union kipc_op *op, void __user *uop, size_t size)
+static long kipc_op_recv(struct kipc_file *file, struct kipc_op_recv *op, void __user *uop)
 {
-	struct kipc_ep *ep = kipc_target(file, op->recv.endpoint, KIPC_RIGHT_RECV);
-	struct kipc_recv recv;
+	struct kipc_ep *ep = kipc_target(file, op->endpoint, KIPC_RIGHT_RECV);
+	struct kipc_recv recv __uninitialized;
 	long ret;
 
 	if (IS_ERR(ep))
 		return PTR_ERR(ep);
-	ret = kipc_recv_prepare(&recv, file, &op->recv);
+	ret = kipc_recv_prepare(&recv, file, op);
 	if (!ret) {
 		ret = kipc_recv_run(&recv, file, ep);
 		kipc_recv_end(&recv);
 	}
-	kipc_ep_put(ep);
+	kipc_untarget(file, ep);
 	return ret;
 }
 
-static long kipc_op_rpc(struct kipc_file *file, union kipc_op *op, void __user *uop, size_t size)
+static long kipc_op_rpc(struct kipc_file *file, struct kipc_op_rpc *op, void __user *uop)
 {
 	struct kipc_ep *ep = NULL;
 	long ret;
 
 	/* A restarted call still names the endpoint; its token is enough */
-	if (!op->rpc.token && !(op->rpc.flags & KIPC_NEXT)) {
-		ep = kipc_target(file, op->rpc.endpoint, KIPC_RIGHT_SEND);
+	if (!op->token && !(op->flags & KIPC_NEXT)) {
+		ep = kipc_target(file, op->endpoint, KIPC_RIGHT_SEND);
 		if (IS_ERR(ep))
 			return PTR_ERR(ep);
 	}
-	ret = kipc_rpc(file, ep, &op->rpc, uop);
+	ret = kipc_rpc(file, ep, op, uop);
 	if (ep)
-		kipc_ep_put(ep);
+		kipc_untarget(file, ep);
 	return ret;
 }
 
-static long kipc_op_reply(struct kipc_file *file, union kipc_op *op, void __user *uop,
-			  size_t size)
+static long kipc_op_reply(struct kipc_file *file, struct kipc_op_reply *op, void __user *uop)
 {
-	struct kipc_op_reply *reply = &op->reply;
 	int err = kipc_server(file);
 
 	if (err)
 		return err;
-	if (reply->flags || memchr_inv(reply->reserved, 0, sizeof(reply->reserved)))
+	if (op->flags || op->reserved[0] || op->reserved[1])
 		return -EINVAL;
-	return kipc_reply(file, reply->token, reply->status, reply->type, &reply->payload);
+	return kipc_reply(file, op);
 }
 
 static int kipc_reply_recv_check(const struct kipc_op_reply_recv *op)
 {
-	if (op->pad || op->replied > 1 || op->recv.endpoint ||
-	    memchr_inv(op->reserved, 0, sizeof(op->reserved)))
+	if (op->pad | op->recv.endpoint | op->reserved[0] | op->reserved[1] || op->replied > 1)
 		return -EINVAL;
 	/* What is left of a reply that was made before the restart */
 	if (op->replied ? op->token || (op->reply_error && op->reply_error != -ECANCELED) :
@@ -257,42 +246,11 @@ static int kipc_reply_recv_check(const struct kipc_op_reply_recv *op)
 	return op->recv.flags & KIPC_PEEK ? -EINVAL : 0;
 }
 
-static int kipc_reply_tell(const struct kipc_op_reply_recv *op,
-			   struct kipc_op_reply_recv __user *uop)
+static long kipc_op_reply_recv(struct kipc_file *file, struct kipc_op_reply_recv *op,
+			       void __user *uop)
 {
-	return put_user(op->token, &uop->token) ?: put_user(op->reply_error, &uop->reply_error) ?:
-	       put_user(op->replied, &uop->replied);
-}
-
-/*
- * The reply half. Once it is made, that is stored in the caller's struct before
- * anything else can happen: a restart finds no token.
- */
-static int kipc_reply_half(struct kipc_file *file, struct kipc_op_reply_recv *op,
-			   struct kipc_op_reply_recv __user *uop)
-{
-	int err;
-
-	if (!op->token)
-		return 0;
-	/* Who cannot be told that the token is used up keeps it */
-	err = kipc_reply_tell(op, uop);
-	if (err)
-		return err;
-	err = kipc_reply(file, op->token, op->status, op->type, &op->reply);
-	if (err && err != -ECANCELED)
-		return err;
-	op->token = 0;
-	op->reply_error = err;
-	op->replied = 1;
-	return kipc_reply_tell(op, uop);
-}
-
-static long kipc_op_reply_recv(struct kipc_file *file, union kipc_op *uni, void __user *uop,
-			       size_t size)
-{
-	struct kipc_op_reply_recv *op = &uni->reply_recv;
-	struct kipc_recv recv;
+	struct kipc_reply_half half __uninitialized;
+	struct kipc_recv recv __uninitialized;
 	long ret = kipc_server(file) ?: kipc_reply_recv_check(op);
 
 	if (ret)
@@ -300,14 +258,24 @@ static long kipc_op_reply_recv(struct kipc_file *file, union kipc_op *uni, void 
 	ret = kipc_recv_prepare(&recv, file, &op->recv);
 	if (ret)
 		return ret;
-	ret = kipc_reply_half(file, op, uop);
 	if (op->replied)
 		recv.result.flags = KIPC_RESULT_REPLIED;
 	recv.result.reply_error = op->reply_error;
-	if (!ret)
-		ret = kipc_recv_run(&recv, file, file->ep);
-	else if (op->replied)
-		ret = kipc_recv_failed(&recv, ret);
+	if (op->token) {
+		half.uop = uop;
+		half.made = false;
+		/* Who cannot be told that the token is used up keeps it */
+		ret = kipc_half_write(uop, op->token, op->reply_error, op->replied) ?:
+		      kipc_answer_prepare(&half.answer, file, op->token, op->status, op->type,
+					  &op->reply);
+		if (ret)
+			goto end;
+		recv.half = &half;
+	}
+	ret = kipc_recv_run(&recv, file, file->ep);
+	if (recv.half)
+		kipc_answer_end(&half.answer);
+end:
 	kipc_recv_end(&recv);
 	return ret;
 }
@@ -315,45 +283,73 @@ static long kipc_op_reply_recv(struct kipc_file *file, union kipc_op *uni, void 
 static int kipc_token_check(const struct kipc_op_token *op)
 {
 	return op->flags || op->result_flags ||
-	       memchr_inv(op->reserved, 0, sizeof(op->reserved)) ? -EINVAL : 0;
+	       op->reserved[0] || op->reserved[1] ? -EINVAL : 0;
 }
 
-static long kipc_op_cancel(struct kipc_file *file, union kipc_op *op, void __user *uop,
-			   size_t size)
+static long kipc_op_cancel(struct kipc_file *file, struct kipc_op_token *op, void __user *uop)
 {
 	u32 __user *told = &((struct kipc_op_token __user *)uop)->result_flags;
-	long err = kipc_token_check(&op->token);
+	long err = kipc_token_check(op);
 
 	/* What cannot be told is not done */
-	return err ?: put_user(0, told) ?: kipc_cancel(file, &op->token) ?:
-	       put_user(op->token.result_flags, told);
+	return err ?: put_user(0, told) ?: kipc_cancel(file, op) ?:
+	       put_user(op->result_flags, told);
 }
 
-static long kipc_op_wanted(struct kipc_file *file, union kipc_op *op, void __user *uop,
-			   size_t size)
+static long kipc_op_wanted(struct kipc_file *file, struct kipc_op_token *op, void __user *uop)
 {
-	return kipc_server(file) ?: kipc_token_check(&op->token) ?:
-	       kipc_wanted(file, op->token.token);
+	return kipc_server(file) ?: kipc_token_check(op) ?:
+	       kipc_wanted(file, op->token);
 }
 
-static long kipc_op_adopt(struct kipc_file *file, union kipc_op *op, void __user *uop,
-			  size_t size)
+static long kipc_op_adopt(struct kipc_file *file, struct kipc_op_token *op, void __user *uop)
 {
-	return kipc_server(file) ?: kipc_token_check(&op->token) ?:
-	       kipc_adopt(file, op->token.token);
+	return kipc_server(file) ?: kipc_token_check(op) ?:
+	       kipc_adopt(file, op->token);
 }
 
-static long kipc_op_shutdown(struct kipc_file *file, union kipc_op *op, void __user *uop,
-			     size_t size)
+static long kipc_op_shutdown(struct kipc_file *file, struct kipc_op_shutdown *op, void __user *uop)
 {
 	int err = kipc_server(file);
 
 	if (err)
 		return err;
-	if (op->shutdown.flags || op->shutdown.pad)
+	if (op->flags || op->pad)
 		return -EINVAL;
 	return kipc_file_shutdown(file);
 }
+
+/*
+ * For each operation: read the caller's struct as far as it is known here, and do it.
+ * What the caller's has beyond that must be zero.
+ */
+#define KIPC_RUN(attr, name, type)							\
+static long attr kipc_run_##name(struct kipc_file *file, void __user *uop, size_t size)	\
+{											\
+	struct type op __uninitialized;							\
+	int err;									\
+											\
+	if (likely(size == sizeof(op)))							\
+		err = copy_from_user(&op, uop, sizeof(op)) ? -EFAULT : 0;		\
+	else										\
+		err = copy_struct_from_user(&op, sizeof(op), uop, size);		\
+	return err ?: kipc_op_##name(file, &op, uop);					\
+}
+
+KIPC_RUN(noinline, open, kipc_op_open)
+KIPC_RUN(noinline, stat, kipc_op_stat)
+KIPC_RUN(noinline, set, kipc_op_stat)
+KIPC_RUN(noinline, remove, kipc_op_remove)
+KIPC_RUN(noinline, next, kipc_op_next)
+KIPC_RUN(__flatten, send, kipc_op_send)
+KIPC_RUN(__flatten, recv, kipc_op_recv)
+KIPC_RUN(__flatten, rpc, kipc_op_rpc)
+KIPC_RUN(__flatten, reply, kipc_op_reply)
+KIPC_RUN(__flatten, reply_recv, kipc_op_reply_recv)
+KIPC_RUN(noinline, cancel, kipc_op_token)
+KIPC_RUN(noinline, wanted, kipc_op_token)
+KIPC_RUN(noinline, adopt, kipc_op_token)
+KIPC_RUN(noinline, shutdown, kipc_op_shutdown)
 
 /**
  * struct kipc_operation - an ioctl
@@ -362,57 +358,64 @@ static long kipc_op_shutdown(struct kipc_file *file, union kipc_op *op, void __u
  */
 struct kipc_operation {
 	unsigned int cmd;
-	long (*run)(struct kipc_file *file, union kipc_op *op, void __user *uop, size_t size);
+	long (*run)(struct kipc_file *file, void __user *uop, size_t size);
 };
 
 #define KIPC_OPERATION(name, function)	\
 	[_IOC_NR(KIPC_IOC_##name)] = { KIPC_IOC_##name, function }
 
 static const struct kipc_operation kipc_operations[] = {
-	KIPC_OPERATION(INFO, kipc_op_info),
-	KIPC_OPERATION(OPEN, kipc_op_open),
-	KIPC_OPERATION(RESTRICT, kipc_op_unsupported),
-	KIPC_OPERATION(STAT, kipc_op_stat),
-	KIPC_OPERATION(SET, kipc_op_set),
-	KIPC_OPERATION(REMOVE, kipc_op_remove),
-	KIPC_OPERATION(NEXT, kipc_op_next),
-	KIPC_OPERATION(SEND, kipc_op_send),
-	KIPC_OPERATION(RECV, kipc_op_recv),
-	KIPC_OPERATION(RPC, kipc_op_rpc),
-	KIPC_OPERATION(REPLY, kipc_op_reply),
-	KIPC_OPERATION(REPLY_RECV, kipc_op_reply_recv),
-	KIPC_OPERATION(CANCEL, kipc_op_cancel),
-	KIPC_OPERATION(WANTED, kipc_op_wanted),
-	KIPC_OPERATION(ADOPT, kipc_op_adopt),
-	KIPC_OPERATION(SHUTDOWN, kipc_op_shutdown),
-	KIPC_OPERATION(EVENT, kipc_op_unsupported),
-	KIPC_OPERATION(NOTIFY, kipc_op_unsupported),
+	KIPC_OPERATION(INFO, kipc_run_info),
+	KIPC_OPERATION(OPEN, kipc_run_open),
+	KIPC_OPERATION(RESTRICT, kipc_run_unsupported),
+	KIPC_OPERATION(STAT, kipc_run_stat),
+	KIPC_OPERATION(SET, kipc_run_set),
+	KIPC_OPERATION(REMOVE, kipc_run_remove),
+	KIPC_OPERATION(NEXT, kipc_run_next),
+	KIPC_OPERATION(SEND, kipc_run_send),
+	KIPC_OPERATION(RECV, kipc_run_recv),
+	KIPC_OPERATION(RPC, kipc_run_rpc),
+	KIPC_OPERATION(REPLY, kipc_run_reply),
+	KIPC_OPERATION(REPLY_RECV, kipc_run_reply_recv),
+	KIPC_OPERATION(CANCEL, kipc_run_cancel),
+	KIPC_OPERATION(WANTED, kipc_run_wanted),
+	KIPC_OPERATION(ADOPT, kipc_run_adopt),
+	KIPC_OPERATION(SHUTDOWN, kipc_run_shutdown),
+	KIPC_OPERATION(EVENT, kipc_run_unsupported),
+	KIPC_OPERATION(NOTIFY, kipc_run_unsupported),
 };
 
 #define KIPC_CMD_SIZE_BITS (_IOC_SIZEMASK << _IOC_SIZESHIFT)
 
-long kipc_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
+static noinline long kipc_ioctl_any(struct file *filp, unsigned int cmd, unsigned long arg)
 {
-	struct kipc_file *file = filp->private_data;
-	void __user *uop = (void __user *)arg;
 	const struct kipc_operation *operation;
-	size_t size = _IOC_SIZE(cmd), known;
 	unsigned int nr = _IOC_NR(cmd);
-	union kipc_op op;
-	int err;
 
 	if (nr >= ARRAY_SIZE(kipc_operations))
 		return -ENOTTY;
 	operation = &kipc_operations[array_index_nospec(nr, ARRAY_SIZE(kipc_operations))];
-	if (!operation->run || (operation->cmd ^ cmd) & ~KIPC_CMD_SIZE_BITS)
+	/* Numbers that are not given out have a cmd of 0 */
+	if ((operation->cmd ^ cmd) & ~KIPC_CMD_SIZE_BITS)
 		return -ENOTTY;
-	known = _IOC_SIZE(operation->cmd);
-	if (size < known)
+	if (_IOC_SIZE(cmd) < _IOC_SIZE(operation->cmd))
 		return -EINVAL;
-	if (_IOC_DIR(cmd) & _IOC_WRITE) {
-		err = copy_struct_from_user(&op, known, uop, size);
-		if (err)
-			return err;
+	return operation->run(filp->private_data, (void __user *)arg, _IOC_SIZE(cmd));
+}
+
+long kipc_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
+{
+	/* Nothing between the system call and what moves messages */
+	switch (cmd) {
+	case KIPC_IOC_RPC:
+		return kipc_run_rpc(filp->private_data, (void __user *)arg, _IOC_SIZE(cmd));
+	case KIPC_IOC_REPLY_RECV:
+		return kipc_run_reply_recv(filp->private_data, (void __user *)arg, _IOC_SIZE(cmd));
+	case KIPC_IOC_SEND:
+		return kipc_run_send(filp->private_data, (void __user *)arg, _IOC_SIZE(cmd));
+	case KIPC_IOC_RECV:
+		return kipc_run_recv(filp->private_data, (void __user *)arg, _IOC_SIZE(cmd));
+	default:
+		return kipc_ioctl_any(filp, cmd, arg);
 	}
-	return operation->run(file, &op, uop, size);
 }

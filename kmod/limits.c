@@ -74,6 +74,10 @@ unsigned int kipc_waiters_max = 4096;
 module_param_cb(waiters_max, &kipc_count_ops, &kipc_waiters_max, 0644);
 MODULE_PARM_DESC(waiters_max, "tasks waiting at one endpoint");
 
+unsigned int kipc_spares_max = 64;
+module_param_named(spares_max, kipc_spares_max, uint, 0644);
+MODULE_PARM_DESC(spares_max, "messages, calls and replies each that an open file keeps for its next");
+
 void kipc_limits_get(struct kipc_limits *limits)
 {
 	memset(limits, 0, sizeof(*limits));

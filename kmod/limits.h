@@ -22,6 +22,7 @@ extern unsigned int kipc_user_calls_max;
 extern unsigned long kipc_user_reply_room_max;
 extern unsigned int kipc_handles_max;
 extern unsigned int kipc_waiters_max;
+extern unsigned int kipc_spares_max;
 
 #define KIPC_DEFAULT_MAX_SIZE	8192U
 #define KIPC_DEFAULT_MAX_MSGS	256U

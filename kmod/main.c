@@ -6,7 +6,7 @@
 #include "call.h"
 #include "endpoint.h"
 #include "file.h"
-#include "message.h"
+#include "pool.h"
 #include "ns.h"
 
 #define CREATE_TRACE_POINTS
@@ -37,7 +37,7 @@ static void kipc_device_exit(void)
 
 /* The device is last: with it users come in */
 static const struct kipc_part kipc_parts[] = {
-	{ kipc_message_init, kipc_message_exit },
+	{ kipc_pool_init, kipc_pool_exit },
 	{ kipc_endpoint_init, kipc_endpoint_exit },
 	{ kipc_file_init, kipc_file_exit },
 	{ kipc_call_init, kipc_call_exit },

@@ -9,8 +9,31 @@
 #include "call.h"
 #include "message.h"
 
-static struct kmem_cache *kipc_msg_cache;
-static struct kmem_cache *kipc_call_cache;
+/*
+ * Payloads are copied without copy_from_user()'s and copy_to_user()'s look at what
+ * the memory belongs to (CONFIG_HARDENED_USERCOPY): it costs as much as copying a
+ * kilobyte, and can only tell that the copy stays within an object of the
+ * allocator. Here the size of the buffer itself is known, and stands beside each
+ * copy. What a sanitizer of the kernel watches, it goes on watching.
+ */
+static inline bool kipc_outside(const struct kipc_buffer *buffer, size_t at, u64 len)
+{
+	return WARN_ON_ONCE(at > buffer->size || len > buffer->size - at);
+}
+
+static inline int kipc_copy_in(const struct kipc_buffer *to, size_t at, u64 from, u64 len)
+{
+	if (kipc_outside(to, at, len) || _copy_from_user(to->data + at, u64_to_user_ptr(from), len))
+		return -EFAULT;
+	return 0;
+}
+
+static inline int kipc_copy_out(const struct kipc_buffer *from, size_t at, u64 to, u64 len)
+{
+	if (kipc_outside(from, at, len) || _copy_to_user(u64_to_user_ptr(to), from->data + at, len))
+		return -EFAULT;
+	return 0;
+}
 
 static int kipc_segs_check(struct kipc_segs *segs)
 {
@@ -24,186 +47,137 @@ static int kipc_segs_check(struct kipc_segs *segs)
 	return 0;
 }
 
-int kipc_segs_import(struct kipc_segs *segs, const struct kipc_payload *payload)
+noinline int kipc_segs_import_iov(struct kipc_segs *segs, const struct kipc_payload *payload)
 {
 	size_t bytes = payload->iovcnt * sizeof(*segs->seg);
+	struct kipc_iovec *seg;
 	int err;
 
-	segs->seg = segs->fast;
 	if (payload->nfds)
 		return -EOPNOTSUPP;
-	if (payload->fds)
+	/* Without segments: that it came here means that the length is too large */
+	if (payload->fds || !payload->iovcnt || payload->iovcnt > KIPC_IOV_MAX || payload->len)
 		return -EINVAL;
-	if (!payload->iovcnt) {
-		segs->nr = 1;
-		segs->fast[0].base = payload->base;
-		segs->fast[0].len = payload->len;
-		return kipc_segs_check(segs);
-	}
-	if (payload->iovcnt > KIPC_IOV_MAX || payload->len)
-		return -EINVAL;
-	segs->nr = payload->iovcnt;
-	if (segs->nr > KIPC_FAST_SEGS) {
-		segs->seg = kmalloc(bytes, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-		if (!segs->seg) {
-			segs->seg = segs->fast;
+	seg = segs->fast;
+	if (payload->iovcnt > KIPC_FAST_SEGS) {
+		seg = kmalloc(bytes, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+		if (!seg)
 			return -ENOMEM;
-		}
 	}
+	segs->nr = payload->iovcnt;
+	segs->seg = seg;
 	err = -EFAULT;
-	if (!copy_from_user(segs->seg, u64_to_user_ptr(payload->base), bytes))
+	if (!copy_from_user(seg, u64_to_user_ptr(payload->base), bytes))
 		err = kipc_segs_check(segs);
 	if (err)
 		kipc_segs_free(segs);
 	return err;
 }
 
-void kipc_segs_free(struct kipc_segs *segs)
+noinline void kipc_segs_free_iov(struct kipc_segs *segs)
 {
-	if (segs->seg != segs->fast)
-		kfree(segs->seg);
-	segs->seg = segs->fast;
+	kfree(segs->seg);
 }
 
-int kipc_segs_read(const struct kipc_segs *segs, void *to)
+static noinline int kipc_segs_read_iov(const struct kipc_segs *segs, const struct kipc_buffer *to)
 {
+	size_t at = 0;
 	unsigned int i;
 
 	for (i = 0; i < segs->nr; i++) {
-		const struct kipc_iovec *seg = &segs->seg[i];
-
-		if (copy_from_user(to, u64_to_user_ptr(seg->base), seg->len))
+		if (kipc_copy_in(to, at, segs->seg[i].base, segs->seg[i].len))
 			return -EFAULT;
-		to += seg->len;
+		at += segs->seg[i].len;
 	}
 	return 0;
 }
 
-int kipc_segs_write(const struct kipc_segs *segs, const void *from, size_t size)
+int kipc_segs_read(const struct kipc_segs *segs, const struct kipc_buffer *to)
 {
+	if (likely(segs->nr == 1))
+		return kipc_copy_in(to, 0, segs->seg->base, segs->total);
+	return kipc_segs_read_iov(segs, to);
+}
+
+static noinline int kipc_segs_write_iov(const struct kipc_segs *segs,
+					const struct kipc_buffer *from, size_t size)
+{
+	size_t at = 0;
 	unsigned int i;
 
-	for (i = 0; i < segs->nr && size; i++) {
-		const struct kipc_iovec *seg = &segs->seg[i];
-		size_t part = min_t(u64, seg->len, size);
+	for (i = 0; i < segs->nr && at < size; i++) {
+		size_t part = min_t(u64, segs->seg[i].len, size - at);
 
-		if (copy_to_user(u64_to_user_ptr(seg->base), from, part))
+		if (kipc_copy_out(from, at, segs->seg[i].base, part))
 			return -EFAULT;
-		from += part;
-		size -= part;
+		at += part;
 	}
 	return 0;
 }
 
-void kipc_creds_current(struct kipc_creds *creds)
+int kipc_segs_write(const struct kipc_segs *segs, const struct kipc_buffer *from, size_t size)
 {
-	creds->uid = current_euid();
-	creds->gid = current_egid();
-	creds->pid = get_pid(task_tgid(current));
-}
-
-void kipc_creds_put(struct kipc_creds *creds)
-{
-	put_pid(creds->pid);
-	creds->pid = NULL;
+	if (likely(segs->nr == 1))
+		return kipc_copy_out(from, 0, segs->seg->base, size);
+	return kipc_segs_write_iov(segs, from, size);
 }
 
 void kipc_creds_tell(const struct kipc_creds *creds, struct kipc_result *result)
 {
-	result->uid = from_kuid(current_user_ns(), creds->uid);
-	result->gid = from_kgid(current_user_ns(), creds->gid);
+	struct user_namespace *ns = current_user_ns();
+
+	if (ns == &init_user_ns) {
+		/* Nothing to translate */
+		result->uid = __kuid_val(creds->uid);
+		result->gid = __kgid_val(creds->gid);
+	} else {
+		result->uid = from_kuid(ns, creds->uid);
+		result->gid = from_kgid(ns, creds->gid);
+	}
 	result->pid = pid_vnr(creds->pid);
 }
 
-void *kipc_payload_alloc(size_t size)
+struct kipc_msg *kipc_msg_new(struct kipc_pool *pool, const struct kipc_segs *segs, u64 type,
+			      u32 prio, enum kipc_kind kind)
 {
-	return kvmalloc(size, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-}
+	struct kipc_body *body = kipc_body_new(pool, kind, segs->total);
+	struct kipc_msg *msg;
 
-static struct kipc_msg *kipc_msg_alloc(bool call)
-{
-	if (call) {
-		struct kipc_call *new = kmem_cache_zalloc(kipc_call_cache, GFP_KERNEL);
-
-		return new ? &new->msg : NULL;
-	}
-	return kmem_cache_zalloc(kipc_msg_cache, GFP_KERNEL);
-}
-
-struct kipc_msg *kipc_msg_new(const struct kipc_segs *segs, u64 type, u32 prio, bool call)
-{
-	struct kipc_msg *msg = kipc_msg_alloc(call);
-	int err;
-
-	if (!msg)
+	if (!body)
 		return ERR_PTR(-ENOMEM);
+	if (kipc_segs_read(segs, &body->buffer)) {
+		kipc_body_free(body, kind);
+		return ERR_PTR(-EFAULT);
+	}
+	msg = container_of(body, struct kipc_msg, body);
+	msg->flags = 0;
+	msg->error = 0;
+	msg->deliveries = 0;
+	msg->peeks = 0;
+	msg->share = NULL;
+	msg->waiter = NULL;
+	msg->cred = NULL;
 	refcount_set(&msg->ref, 1);
-	INIT_LIST_HEAD(&msg->link);
-	msg->state = KIPC_MSG_NEW;
-	msg->call = call;
+	INIT_HLIST_NODE(&msg->link);
+	msg->call = kind == KIPC_KIND_CALL;
 	msg->node.key = type;
 	msg->prio = prio;
 	msg->size = segs->total;
-	msg->data = msg->inline_data;
-	if (msg->size > KIPC_INLINE_SIZE) {
-		msg->data = kipc_payload_alloc(msg->size);
-		err = -ENOMEM;
-		if (!msg->data)
-			goto fail;
-	}
-	err = kipc_segs_read(segs, msg->data);
-	if (err)
-		goto fail;
 	kipc_creds_current(&msg->creds);
 	msg->time = ktime_get();
 	return msg;
-
-fail:
-	kipc_msg_put(msg);
-	return ERR_PTR(err);
 }
 
-void kipc_msg_put(struct kipc_msg *msg)
+void kipc_msg_free(struct kipc_msg *msg)
 {
-	if (!refcount_dec_and_test(&msg->ref))
-		return;
-	WARN_ON_ONCE(msg->share || msg->waiter || !list_empty(&msg->link));
+	WARN_ON_ONCE(msg->share || msg->waiter || !hlist_unhashed(&msg->link));
 	kipc_creds_put(&msg->creds);
-	put_cred(msg->cred);
-	if (msg->data != msg->inline_data)
-		kvfree(msg->data);
+	if (unlikely(msg->cred))
+		put_cred(msg->cred);
 	if (msg->call) {
-		struct kipc_call *call = to_call(msg);
-
-		kipc_call_destroy(call);
-		kmem_cache_free(kipc_call_cache, call);
+		kipc_call_destroy(to_call(msg));
+		kipc_body_free(&msg->body, KIPC_KIND_CALL);
 	} else {
-		kmem_cache_free(kipc_msg_cache, msg);
+		kipc_body_free(&msg->body, KIPC_KIND_MSG);
 	}
-}
-
-int kipc_message_init(void)
-{
-	unsigned int offset = offsetof(struct kipc_msg, inline_data);
-
-	kipc_msg_cache = kmem_cache_create_usercopy("kipc_msg", sizeof(struct kipc_msg), 0,
-						    SLAB_ACCOUNT | SLAB_HWCACHE_ALIGN, offset,
-						    KIPC_INLINE_SIZE, NULL);
-	if (!kipc_msg_cache)
-		return -ENOMEM;
-	offset += offsetof(struct kipc_call, msg);
-	kipc_call_cache = kmem_cache_create_usercopy("kipc_call", sizeof(struct kipc_call), 0,
-						     SLAB_ACCOUNT | SLAB_HWCACHE_ALIGN, offset,
-						     KIPC_INLINE_SIZE, NULL);
-	if (!kipc_call_cache) {
-		kmem_cache_destroy(kipc_msg_cache);
-		return -ENOMEM;
-	}
-	return 0;
-}
-
-void kipc_message_exit(void)
-{
-	kmem_cache_destroy(kipc_call_cache);
-	kmem_cache_destroy(kipc_msg_cache);
 }

@@ -34,16 +34,15 @@
 #include <linux/list.h>
 #include <linux/pid.h>
 #include <linux/refcount.h>
+#include <linux/sched/signal.h>
 #include <linux/uidgid.h>
 #include <linux/kipc.h>
 
 #include "index.h"
+#include "pool.h"
 
 struct kipc_ep;
 struct kipc_share;
-
-/* Payloads up to this size need no memory of their own */
-#define KIPC_INLINE_SIZE	128
 
 /* Segments kept without memory of their own */
 #define KIPC_FAST_SEGS		8
@@ -52,27 +51,49 @@ struct kipc_share;
  * struct kipc_segs - a payload's segments in user memory
  * @nr: segments
  * @total: sum of their lengths
- * @seg: the segments, read once
- * @fast: where @seg points for few of them
+ * @seg: the segments, read once: the payload's struct itself, which must last as
+ *	long, @fast, or memory of their own
+ * @fast: few of them
  */
 struct kipc_segs {
 	unsigned int nr;
 	u64 total;
-	struct kipc_iovec *seg;
+	const struct kipc_iovec *seg;
 	struct kipc_iovec fast[KIPC_FAST_SEGS];
 };
 
-int kipc_segs_import(struct kipc_segs *segs, const struct kipc_payload *payload);
-void kipc_segs_free(struct kipc_segs *segs);
+int kipc_segs_import_iov(struct kipc_segs *segs, const struct kipc_payload *payload);
+void kipc_segs_free_iov(struct kipc_segs *segs);
+
+/* What @payload says, checked; to be freed */
+static inline int kipc_segs_import(struct kipc_segs *segs, const struct kipc_payload *payload)
+{
+	if (unlikely(payload->iovcnt | payload->nfds | payload->fds | payload->len >> 63))
+		return kipc_segs_import_iov(segs, payload);
+	/* It begins as a segment does */
+	static_assert(offsetof(struct kipc_payload, base) == offsetof(struct kipc_iovec, base));
+	static_assert(offsetof(struct kipc_payload, len) == offsetof(struct kipc_iovec, len));
+	segs->nr = 1;
+	segs->total = payload->len;
+	segs->seg = (const struct kipc_iovec *)payload;
+	return 0;
+}
+
+static inline void kipc_segs_free(struct kipc_segs *segs)
+{
+	if (unlikely(segs->nr > KIPC_FAST_SEGS))
+		kipc_segs_free_iov(segs);
+}
+
 /* Copy all of the segments in, or the first bytes of @size out; -EFAULT */
-int kipc_segs_read(const struct kipc_segs *segs, void *to);
-int kipc_segs_write(const struct kipc_segs *segs, const void *from, size_t size);
+int kipc_segs_read(const struct kipc_segs *segs, const struct kipc_buffer *to);
+int kipc_segs_write(const struct kipc_segs *segs, const struct kipc_buffer *from, size_t size);
 
 /**
  * struct kipc_creds - who sent it, for the reader to see
  * @uid: effective uid
  * @gid: effective gid
- * @pid: the process, held; NULL until taken
+ * @pid: the process, held; NULL: nobody asked
  */
 struct kipc_creds {
 	kuid_t uid;
@@ -80,8 +101,19 @@ struct kipc_creds {
 	struct pid *pid;
 };
 
-void kipc_creds_current(struct kipc_creds *creds);
-void kipc_creds_put(struct kipc_creds *creds);
+static inline void kipc_creds_current(struct kipc_creds *creds)
+{
+	creds->uid = current_euid();
+	creds->gid = current_egid();
+	creds->pid = get_pid(task_tgid(current));
+}
+
+static inline void kipc_creds_put(struct kipc_creds *creds)
+{
+	if (creds->pid)
+		put_pid(creds->pid);
+}
+
 void kipc_creds_tell(const struct kipc_creds *creds, struct kipc_result *result);
 
 enum kipc_msg_state {
@@ -97,6 +129,8 @@ enum kipc_msg_state {
 
 /**
  * struct kipc_msg - one message
+ * @body: memory for the payload; once it is delivered and not needed any more the
+ *	buffer is NULL
  * @node: key = type, place = priority and arrival; in the queue's index while
  *	BLOCKED or QUEUED (ep->lock)
  * @by_place: in the queue's order at the same time (ep->lock)
@@ -104,8 +138,13 @@ enum kipc_msg_state {
  * @link: in ep->claims while CLAIMED and not aborted (ep->lock)
  * @free_node: on a kipc_after's list, when a reference is to be dropped
  * @ref: sides that hold it
- * @state: enum kipc_msg_state (ep->lock)
+ * @prio: priority
+ * @size: bytes of payload
+ * @time: when it was sent, host monotonic
+ * @creds: the sender
  * @call: wants a reply: embedded in a struct kipc_call
+ * @flags: what follows, to clear it at once
+ * @state: enum kipc_msg_state (ep->lock)
  * @sync: the sender waits for the receipt
  * @charged: admitted: charged to the endpoint (ep->lock)
  * @abort: the sender left during the claim: the commit must discard (ep->lock)
@@ -113,48 +152,51 @@ enum kipc_msg_state {
  * @done: see above
  * @spent: the payload is not needed any more (ep->lock)
  * @error: outcome, 0 or negative errno, valid with @done
- * @prio: priority
  * @deliveries: commits so far (ep->lock)
  * @peeks: RECVs with PEEK that read the payload (ep->lock)
  * @share: the sender's share, held while the message may be charged or waiting
  *	(ep->lock)
  * @waiter: the task to wake with @done (ep->lock)
- * @creds: the sender
  * @cred: its rights, held, if it sends through a device file: until it is
  *	admitted they are asked again; else NULL
- * @time: when it was sent, host monotonic
- * @size: bytes of payload
- * @data: payload: @inline_data, or memory of its own, or NULL once delivered
  * @inline_data: small payloads
  */
 struct kipc_msg {
+	struct kipc_body body;
 	struct kipc_node node;
 	struct rb_node by_place;
 	struct rb_node blocked;
-	struct list_head link;
+	struct hlist_node link;
 	struct hlist_node free_node;
 	refcount_t ref;
-	u8 state;
-	bool call;
-	bool sync;
-	bool charged;
-	bool abort;
-	bool waiting;
-	bool done;
-	bool spent;
-	int error;
 	u32 prio;
+	size_t size;
+	ktime_t time;
+	struct kipc_creds creds;
+	bool call;
+	union {
+		u64 flags;	/* what follows, to clear it at once */
+		struct {
+			u8 state;
+			bool sync;
+			bool charged;
+			bool abort;
+			bool waiting;
+			bool done;
+			bool spent;
+		};
+	};
+	int error;
 	u32 deliveries;
 	u32 peeks;
 	struct kipc_share *share;
 	struct task_struct *waiter;
-	struct kipc_creds creds;
 	const struct cred *cred;
-	ktime_t time;
-	size_t size;
-	void *data;
 	u8 inline_data[KIPC_INLINE_SIZE];
 };
+
+static_assert(offsetof(struct kipc_msg, spent) < offsetof(struct kipc_msg, flags) +
+	      sizeof_field(struct kipc_msg, flags));
 
 static inline u64 kipc_msg_type(const struct kipc_msg *msg)
 {
@@ -172,16 +214,18 @@ static inline bool kipc_msg_queued(const struct kipc_msg *msg)
 }
 
 /*
- * A new message (with @call: the one inside a new call) with one reference, the
- * payload copied from @segs and the caller as its sender; or ERR_PTR().
+ * A new message (of KIPC_KIND_CALL: the one inside a new call) with one reference,
+ * its body from @pool, the payload copied from @segs and the caller as its sender;
+ * or ERR_PTR().
  */
-struct kipc_msg *kipc_msg_new(const struct kipc_segs *segs, u64 type, u32 prio, bool call);
-void kipc_msg_put(struct kipc_msg *msg);
+struct kipc_msg *kipc_msg_new(struct kipc_pool *pool, const struct kipc_segs *segs, u64 type,
+			      u32 prio, enum kipc_kind kind);
+void kipc_msg_free(struct kipc_msg *msg);
 
-/* Kernel memory for a payload, charged to the caller's memory group */
-void *kipc_payload_alloc(size_t size);
-
-int kipc_message_init(void);
-void kipc_message_exit(void);
+static inline void kipc_msg_put(struct kipc_msg *msg)
+{
+	if (refcount_dec_and_test(&msg->ref))
+		kipc_msg_free(msg);
+}
 
 #endif /* _KIPC_MESSAGE_H */

@@ -239,11 +239,17 @@ static struct kipc_receiver *kipc_match(struct kipc_ep *ep, const struct kipc_ms
 	if (!ep->nr_waiting)
 		return NULL;
 	for (; class < KIPC_CLASSES; class++) {
-		struct kipc_index *waiting = ep->waiting[class];
+		struct kipc_index *waiting = &ep->waiting[kipc_waiting(class, 0)];
 
-		node = kipc_earlier(node, kipc_index_best_from(&waiting[KIPC_SELECT_LE], type));
-		node = kipc_earlier(node, kipc_index_best_of(&waiting[KIPC_SELECT_EQ], type));
-		node = kipc_earlier(node, kipc_index_best_except(&waiting[KIPC_SELECT_NE], type));
+		if (!kipc_index_empty(&waiting[KIPC_SELECT_LE]))
+			node = kipc_earlier(node, kipc_index_best_from(&waiting[KIPC_SELECT_LE],
+								       type));
+		if (!kipc_index_empty(&waiting[KIPC_SELECT_EQ]))
+			node = kipc_earlier(node, kipc_index_best_of(&waiting[KIPC_SELECT_EQ],
+								     type));
+		if (!kipc_index_empty(&waiting[KIPC_SELECT_NE]))
+			node = kipc_earlier(node, kipc_index_best_except(&waiting[KIPC_SELECT_NE],
+									 type));
 	}
 	return node ? container_of(node, struct kipc_receiver, node) : NULL;
 }
@@ -303,7 +309,7 @@ static void kipc_tell_writable(struct kipc_ep *ep, struct kipc_after *after)
 	if (!ep->want_room || !kipc_polled(&ep->write_wait))
 		return;
 	ep->want_room = false;
-	after->writable |= EPOLLOUT | EPOLLWRNORM;
+	kipc_after_writable(after, EPOLLOUT | EPOLLWRNORM);
 }
 
 static void kipc_made_room(struct kipc_ep *ep, struct kipc_after *after)
@@ -324,9 +330,19 @@ static void kipc_uncharge(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_
 	kipc_made_room(ep, after);
 }
 
+/* Its sender counts as a waiter no more */
+static void kipc_unwait(struct kipc_ep *ep, struct kipc_msg *msg)
+{
+	if (!msg->waiting)
+		return;
+	msg->waiting = false;
+	kipc_share_unwait(ep, msg->share);
+}
+
 void kipc_settle(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after)
 {
 	lockdep_assert_held(&ep->lock);
+	kipc_unwait(ep, msg);
 	kipc_uncharge(ep, msg, after);
 	kipc_share_put(ep, msg->share, after);
 	msg->share = NULL;
@@ -334,7 +350,7 @@ void kipc_settle(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *af
 
 /* In and out of the queue */
 
-static void kipc_block(struct kipc_ep *ep, struct kipc_msg *msg)
+static noinline void kipc_block(struct kipc_ep *ep, struct kipc_msg *msg)
 {
 	struct kipc_share *share = msg->share;
 
@@ -348,7 +364,7 @@ static void kipc_block(struct kipc_ep *ep, struct kipc_msg *msg)
 	trace_kipc_block(ep, msg);
 }
 
-static void kipc_unblock(struct kipc_ep *ep, struct kipc_msg *msg)
+static noinline void kipc_unblock(struct kipc_ep *ep, struct kipc_msg *msg)
 {
 	struct kipc_share *share = msg->share;
 
@@ -356,9 +372,12 @@ static void kipc_unblock(struct kipc_ep *ep, struct kipc_msg *msg)
 	rb_erase_cached(&msg->blocked, &share->blocked);
 	if (!RB_EMPTY_ROOT(&share->blocked.rb_root))
 		rb_add_cached(&share->stalled, &ep->stalled, kipc_stalled_less);
+	else if (!kipc_stalled(ep))
+		ep->full_from = U64_MAX;
 }
 
-static void kipc_enqueue(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after)
+static noinline void kipc_enqueue(struct kipc_ep *ep, struct kipc_msg *msg,
+				  struct kipc_after *after)
 {
 	struct kipc_queue *queue = kipc_queue_of(ep, msg);
 
@@ -368,8 +387,9 @@ static void kipc_enqueue(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_a
 	if (!msg->charged)
 		kipc_block(ep, msg);
 	if (kipc_polled(&ep->read_wait))
-		after->readable |= EPOLLIN | EPOLLRDNORM;
-	after->peekers |= kipc_polled(&ep->peek_wait);
+		kipc_after_readable(after, EPOLLIN | EPOLLRDNORM);
+	if (kipc_polled(&ep->peek_wait))
+		kipc_after_peekers(after);
 }
 
 static void kipc_dequeue(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after)
@@ -388,7 +408,7 @@ static void kipc_dequeue(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_a
 static void kipc_begin_claim(struct kipc_ep *ep, struct kipc_msg *msg)
 {
 	msg->state = KIPC_MSG_CLAIMED;
-	list_add_tail(&msg->link, &ep->claims);
+	hlist_add_head(&msg->link, &ep->claims);
 	if (msg->call) {
 		if (!ep->next_token)
 			ep->next_token++;
@@ -498,7 +518,7 @@ static struct kipc_share *kipc_stalled_from(struct kipc_ep *ep, u64 place)
  * full_from is where the pass stands, so that nobody gets past it: who comes then
  * waits, or is told EAGAIN, as if the queue were full.
  */
-bool kipc_admit(struct kipc_ep *ep, u64 *place, struct kipc_after *after)
+noinline bool kipc_admit(struct kipc_ep *ep, u64 *place, struct kipc_after *after)
 {
 	unsigned int i;
 
@@ -569,10 +589,7 @@ void kipc_done(struct kipc_ep *ep, struct kipc_msg *msg, int error, struct kipc_
 		return;
 	msg->error = error;
 	msg->waiter = NULL;
-	if (msg->waiting) {
-		msg->waiting = false;
-		kipc_share_unwait(ep, msg->share);
-	}
+	kipc_unwait(ep, msg);
 	if (msg->call)
 		kipc_call_finished(to_call(msg), after);
 	if (waiter)
@@ -589,7 +606,8 @@ static void kipc_drop(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_afte
 	kipc_after_put(after, msg);
 }
 
-void kipc_giveup(struct kipc_ep *ep, struct kipc_msg *msg, int error, struct kipc_after *after)
+noinline void kipc_giveup(struct kipc_ep *ep, struct kipc_msg *msg, int error,
+			  struct kipc_after *after)
 {
 	lockdep_assert_held(&ep->lock);
 	switch (msg->state) {
@@ -604,7 +622,7 @@ void kipc_giveup(struct kipc_ep *ep, struct kipc_msg *msg, int error, struct kip
 		if (msg->abort)
 			break;
 		msg->abort = true;
-		list_del_init(&msg->link);
+		hlist_del_init(&msg->link);
 		kipc_done(ep, msg, error, after);
 		break;
 	case KIPC_MSG_DELIVERED:
@@ -630,14 +648,14 @@ static bool kipc_claim_void(struct kipc_ep *ep, struct kipc_msg *msg, struct kip
 	return true;
 }
 
-void kipc_unclaim(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after)
+noinline void kipc_unclaim(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after)
 {
 	lockdep_assert_held(&ep->lock);
 	if (!kipc_sender_allowed(ep, msg))
 		kipc_giveup(ep, msg, -EACCES, after);
 	if (kipc_claim_void(ep, msg, after))
 		return;
-	list_del_init(&msg->link);
+	hlist_del_init(&msg->link);
 	if (!msg->charged)
 		after->room = true;	/* it may be admitted by now */
 	kipc_offer(ep, msg, after);
@@ -649,7 +667,7 @@ bool kipc_commit(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_file *fil
 	lockdep_assert_held(&ep->lock);
 	if (kipc_claim_void(ep, msg, after))
 		return false;
-	list_del_init(&msg->link);
+	hlist_del_init(&msg->link);
 	msg->deliveries++;
 	msg->state = KIPC_MSG_DELIVERED;
 	file->server = task_tgid(current);
@@ -669,13 +687,12 @@ bool kipc_commit(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_file *fil
 
 /* Waiting receivers */
 
-static struct kipc_index *kipc_receiver_index(struct kipc_ep *ep,
-					      const struct kipc_receiver *receiver)
+static unsigned int kipc_receiver_index(const struct kipc_receiver *receiver)
 {
 	enum kipc_class class = receiver->nocalls ? KIPC_CLASS_ONEWAY : KIPC_CLASS_CALL;
 	enum kipc_select select = receiver->select;
 
-	return &ep->waiting[class][select == KIPC_SELECT_ANY ? KIPC_SELECT_LE : select];
+	return kipc_waiting(class, select == KIPC_SELECT_ANY ? KIPC_SELECT_LE : select);
 }
 
 int kipc_receiver_wait(struct kipc_ep *ep, struct kipc_receiver *receiver, struct kipc_file *file,
@@ -690,16 +707,14 @@ int kipc_receiver_wait(struct kipc_ep *ep, struct kipc_receiver *receiver, struc
 	receiver->msg = NULL;
 	receiver->error = 0;
 	receiver->share = share;
+	receiver->file = file->ep ? file : NULL;
 	receiver->task = current;
 	receiver->waiting = true;
 	receiver->node.key = receiver->select == KIPC_SELECT_ANY ? U64_MAX : receiver->type;
 	receiver->node.place = ++ep->waits;
-	kipc_index_insert(kipc_receiver_index(ep, receiver), &receiver->node);
-	list_add_tail(&receiver->ep_link, &ep->waiting_list);
-	if (file->ep)
-		list_add_tail(&receiver->file_link, &file->receivers);
-	else
-		INIT_LIST_HEAD(&receiver->file_link);
+	kipc_index_insert(&ep->waiting[kipc_receiver_index(receiver)], &receiver->node);
+	if (receiver->file)
+		receiver->file->nr_receivers++;
 	ep->nr_waiting++;
 	if (ep->flags & KIPC_ENDPOINT_RENDEZVOUS)
 		kipc_tell_writable(ep, after);
@@ -710,17 +725,17 @@ void kipc_receiver_remove(struct kipc_ep *ep, struct kipc_receiver *receiver,
 			  struct kipc_after *after)
 {
 	lockdep_assert_held(&ep->lock);
-	kipc_index_erase(kipc_receiver_index(ep, receiver), &receiver->node);
-	list_del(&receiver->ep_link);
-	list_del(&receiver->file_link);
+	kipc_index_erase(&ep->waiting[kipc_receiver_index(receiver)], &receiver->node);
+	if (receiver->file)
+		receiver->file->nr_receivers--;
 	ep->nr_waiting--;
 	receiver->waiting = false;
 	kipc_share_unwait(ep, receiver->share);
 	kipc_share_put(ep, receiver->share, after);
 }
 
-void kipc_receiver_fail(struct kipc_ep *ep, struct kipc_receiver *receiver, int error,
-			struct kipc_after *after)
+static void kipc_receiver_fail(struct kipc_ep *ep, struct kipc_receiver *receiver, int error,
+			       struct kipc_after *after)
 {
 	kipc_receiver_remove(ep, receiver, after);
 	kipc_after_wake(after, receiver->task);
@@ -729,22 +744,36 @@ void kipc_receiver_fail(struct kipc_ep *ep, struct kipc_receiver *receiver, int 
 }
 
 /*
- * Those that may stay move to the end of the list, whose order does not matter.
- * Several SETs may do this at once: each takes as many from the front as waited
- * when it began, and all of them look at the same permissions.
+ * The first receiver from @walk on, which moves past it; NULL at the end. Those that
+ * began to wait since do not make the walk longer.
  */
-bool kipc_recheck_receivers(struct kipc_ep *ep, u32 *left, struct kipc_after *after)
+static struct kipc_receiver *kipc_receiver_next(struct kipc_ep *ep, struct kipc_walk *walk)
+{
+	lockdep_assert_held(&ep->lock);
+	for (; walk->index < KIPC_WAITINGS; walk->index++, walk->key = 0, walk->place = 0) {
+		struct kipc_node *node = kipc_index_seek_upto(&ep->waiting[walk->index],
+							      walk->key, walk->place,
+							      walk->end);
+
+		if (!node)
+			continue;
+		walk->key = node->key;
+		walk->place = node->place + 1;
+		return container_of(node, struct kipc_receiver, node);
+	}
+	return NULL;
+}
+
+bool kipc_recheck_receivers(struct kipc_ep *ep, struct kipc_walk *walk, struct kipc_after *after)
 {
 	unsigned int i;
 
 	lockdep_assert_held(&ep->lock);
-	after->peekers = true;
-	for (i = 0; i < KIPC_BATCH && *left; i++, --*left) {
-		struct kipc_receiver *receiver;
+	kipc_after_peekers(after);
+	for (i = 0; i < KIPC_BATCH; i++) {
+		struct kipc_receiver *receiver = kipc_receiver_next(ep, walk);
 		int err;
 
-		receiver = list_first_entry_or_null(&ep->waiting_list, struct kipc_receiver,
-						    ep_link);
 		if (!receiver)
 			return false;
 		err = kipc_permission_of(ep, receiver->cred, KIPC_MAY_RECV);
@@ -752,10 +781,25 @@ bool kipc_recheck_receivers(struct kipc_ep *ep, u32 *left, struct kipc_after *af
 			err = -EMSGSIZE;
 		if (err)
 			kipc_receiver_fail(ep, receiver, err, after);
-		else
-			list_move_tail(&receiver->ep_link, &ep->waiting_list);
 	}
-	return *left;
+	return true;
+}
+
+bool kipc_shutdown_receivers(struct kipc_ep *ep, struct kipc_file *file, struct kipc_walk *walk,
+			     struct kipc_after *after)
+{
+	unsigned int i;
+
+	lockdep_assert_held(&ep->lock);
+	for (i = 0; i < KIPC_BATCH && file->nr_receivers; i++) {
+		struct kipc_receiver *receiver = kipc_receiver_next(ep, walk);
+
+		if (!receiver)
+			return false;
+		if (receiver->file == file)
+			kipc_receiver_fail(ep, receiver, -ESHUTDOWN, after);
+	}
+	return file->nr_receivers;
 }
 
 /* The end */
@@ -766,9 +810,9 @@ static struct kipc_msg *kipc_drain_next(struct kipc_ep *ep)
 	struct kipc_call *call;
 
 	if (!msg)
-		msg = list_first_entry_or_null(&ep->claims, struct kipc_msg, link);
+		msg = hlist_entry_safe(ep->claims.first, struct kipc_msg, link);
 	if (!msg) {
-		call = list_first_entry_or_null(&ep->delivered, struct kipc_call, linger);
+		call = hlist_entry_safe(ep->delivered.first, struct kipc_call, delivered);
 		msg = call ? &call->msg : NULL;
 	}
 	return msg;
@@ -780,11 +824,10 @@ bool kipc_drain(struct kipc_ep *ep, struct kipc_after *after)
 
 	lockdep_assert_held(&ep->lock);
 	for (i = 0; i < KIPC_BATCH; i++) {
-		struct kipc_receiver *receiver;
+		struct kipc_walk walk = { .end = U64_MAX };
+		struct kipc_receiver *receiver = kipc_receiver_next(ep, &walk);
 		struct kipc_msg *msg;
 
-		receiver = list_first_entry_or_null(&ep->waiting_list, struct kipc_receiver,
-						    ep_link);
 		if (receiver) {
 			kipc_receiver_fail(ep, receiver, -EIDRM, after);
 			continue;

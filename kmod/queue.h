@@ -27,9 +27,8 @@
 /**
  * struct kipc_receiver - one RECV
  * @node: in ep->waiting, key = what to compare with, place = arrival (ep->lock)
- * @ep_link: in ep->waiting_list while it waits (ep->lock)
- * @file_link: in file->receivers while it waits on a handle (ep->lock)
  * @waiting: it waits (ep->lock)
+ * @file: the handle it waits on, counted there; NULL: a device file
  * @share: its share, held while it waits (ep->lock)
  * @select: how to compare
  * @type: what to compare with
@@ -44,9 +43,8 @@
  */
 struct kipc_receiver {
 	struct kipc_node node;
-	struct list_head ep_link;
-	struct list_head file_link;
 	bool waiting;
+	struct kipc_file *file;
 	struct kipc_share *share;
 	enum kipc_select select;
 	u64 type;
@@ -58,6 +56,21 @@ struct kipc_receiver {
 	int error;
 };
 
+/**
+ * struct kipc_walk - a walk through the receivers that wait, in several holds of the lock
+ * @index: in ep->waiting
+ * @key: the next one is at least there
+ * @place: likewise
+ * @end: ep->waits when it began: those behind this place came after it, and look
+ *	themselves at what has changed
+ */
+struct kipc_walk {
+	unsigned int index;
+	u64 key;
+	u64 place;
+	u64 end;
+};
+
 /*
  * Does anybody poll or peek there? They look under ep->lock after they have put
  * themselves into the queue, and this is asked under ep->lock after the change:
@@ -67,6 +80,12 @@ static inline bool kipc_polled(struct wait_queue_head *head)
 {
 	/* See above */
 	return waitqueue_active(head);
+}
+
+/* Does anybody wait for room? */
+static inline bool kipc_stalled(const struct kipc_ep *ep)
+{
+	return !RB_EMPTY_ROOT(&ep->stalled.rb_root);
 }
 
 /* The first message @receiver may take, or NULL */
@@ -106,10 +125,13 @@ bool kipc_admit(struct kipc_ep *ep, u64 *place, struct kipc_after *after);
  */
 bool kipc_recheck_senders(struct kipc_ep *ep, u64 *place, u64 end, struct kipc_after *after);
 /*
- * Permissions or max_size have changed: end those of the next *@left waiting
- * receives that may not go on. A batch; true: there may be more.
+ * Permissions or max_size have changed: end those waiting receives from @walk on
+ * that may not go on. A batch; true: there may be more.
  */
-bool kipc_recheck_receivers(struct kipc_ep *ep, u32 *left, struct kipc_after *after);
+bool kipc_recheck_receivers(struct kipc_ep *ep, struct kipc_walk *walk, struct kipc_after *after);
+/* The same for those of a @file that receives no more */
+bool kipc_shutdown_receivers(struct kipc_ep *ep, struct kipc_file *file, struct kipc_walk *walk,
+			     struct kipc_after *after);
 
 void kipc_claim(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after);
 void kipc_unclaim(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after);
@@ -125,8 +147,6 @@ int kipc_receiver_wait(struct kipc_ep *ep, struct kipc_receiver *receiver, struc
 		       struct kipc_share *share, struct kipc_after *after);
 void kipc_receiver_remove(struct kipc_ep *ep, struct kipc_receiver *receiver,
 			  struct kipc_after *after);
-void kipc_receiver_fail(struct kipc_ep *ep, struct kipc_receiver *receiver, int error,
-			struct kipc_after *after);
 
 /*
  * The sending side gives up a message or call that is not done: the outcome is

@@ -34,11 +34,13 @@ static int kipc_recv_check(const struct kipc_op_recv *op)
 {
 	u32 selector = op->flags & KIPC_SELECTORS;
 
-	if (op->flags & ~KIPC_RECV_FLAGS ||
-	    memchr_inv(op->reserved, 0, sizeof(op->reserved)))
+	if ((op->flags & ~KIPC_RECV_FLAGS) | op->reserved[0] | op->reserved[1])
 		return -EINVAL;
 	if (op->flags & (KIPC_LEASE | KIPC_NOFILES | KIPC_EVENTS))
 		return -EOPNOTSUPP;
+	/* The usual case */
+	if (!(selector | op->type | op->after | op->after_type))
+		return 0;
 	/* At most one selector */
 	if (selector & (selector - 1) || (!selector && op->type))
 		return -EINVAL;
@@ -77,11 +79,14 @@ int kipc_recv_prepare(struct kipc_recv *recv, struct kipc_file *file,
 	recv->receiver.type = op->type;
 	/* Calls are received only through handles, by who can be told the token */
 	recv->receiver.nocalls = op->flags & KIPC_NOCALLS || !op->result || !file->ep;
-	recv->receiver.node.place = 0;
 	recv->receiver.cred = file->ep ? NULL : current_cred();
 	recv->receiver.room = op->flags & KIPC_RECV_SMALL ? U64_MAX : recv->segs.total;
-	memset(&recv->result, 0, sizeof(recv->result));
+	/* The rest when it is told */
+	recv->result.size = 0;
+	recv->result.flags = 0;
+	recv->result.reply_error = 0;
 	recv->told = false;
+	recv->half = NULL;
 	return 0;
 }
 
@@ -118,29 +123,35 @@ static bool kipc_recv_too_small(struct kipc_recv *recv, const struct kipc_msg *m
 	return true;
 }
 
-/* Fill in the rest of the result; the reply half of REPLY_RECV is there already */
+/* The result, beside what it says of the reply half already */
 static void kipc_recv_tell(struct kipc_recv *recv, struct kipc_msg *msg)
 {
-	struct kipc_result *result = &recv->result;
+	u32 flags = recv->result.flags & KIPC_RESULT_REPLIED;
+	u64 token = 0;
 
-	result->type = kipc_msg_type(msg);
-	result->size = msg->size;
-	result->time = kipc_time_to_user(msg->time);
-	result->prio = msg->prio;
-	result->deliveries = msg->deliveries + 1;
-	result->flags &= KIPC_RESULT_REPLIED;
 	if (msg->size > recv->segs.total)
-		result->flags |= KIPC_RESULT_TRUNCATED;
-	kipc_creds_tell(&msg->creds, result);
+		flags |= KIPC_RESULT_TRUNCATED;
 	if (recv->op->flags & KIPC_PEEK)
-		result->token = kipc_msg_place(msg);
-	else
-		result->token = msg->call ? to_call(msg)->token : 0;
+		token = kipc_msg_place(msg);
+	else if (msg->call)
+		token = to_call(msg)->token;
 	if (msg->call) {
-		result->flags |= KIPC_RESULT_CALL;
-		if (to_call(msg)->broken)
-			result->flags |= KIPC_RESULT_REDELIVERED;
+		flags |= KIPC_RESULT_CALL;
+		/* Who peeks holds no claim: others may do so and deliver it */
+		if (data_race(to_call(msg)->broken))
+			flags |= KIPC_RESULT_REDELIVERED;
 	}
+	recv->result = (struct kipc_result){
+		.token = token,
+		.type = kipc_msg_type(msg),
+		.size = msg->size,
+		.time = kipc_time_to_user(msg->time),
+		.flags = flags,
+		.prio = msg->prio,
+		.deliveries = data_race(msg->deliveries) + 1,	/* likewise */
+		.reply_error = recv->result.reply_error,
+	};
+	kipc_creds_tell(&msg->creds, &recv->result);
 }
 
 static int kipc_recv_tell_user(struct kipc_recv *recv)
@@ -157,7 +168,7 @@ static long kipc_recv_copy(struct kipc_recv *recv, struct kipc_msg *msg)
 	size_t size = min_t(u64, msg->size, recv->segs.total);
 	int err;
 
-	err = kipc_segs_write(&recv->segs, msg->data, size);
+	err = kipc_segs_write(&recv->segs, &msg->body.buffer, size);
 	if (err)
 		return err;
 	kipc_recv_tell(recv, msg);
@@ -169,7 +180,7 @@ static long kipc_recv_copy(struct kipc_recv *recv, struct kipc_msg *msg)
 static struct kipc_msg *kipc_take(struct kipc_recv *recv, struct kipc_ep *ep, int *err)
 {
 	struct kipc_receiver *receiver = &recv->receiver;
-	struct kipc_after after;
+	struct kipc_after after __uninitialized;
 	int woken = 0;
 
 	for (;;) {
@@ -194,43 +205,114 @@ static struct kipc_msg *kipc_take(struct kipc_recv *recv, struct kipc_ep *ep, in
 	return receiver->msg;
 }
 
+/*
+ * The reply half of REPLY_RECV. That its caller has gone is no error: it is told with
+ * the result.
+ */
+static int kipc_half_commit(struct kipc_recv *recv, struct kipc_ep *ep, struct kipc_after *after)
+{
+	struct kipc_reply_half *half = recv->half;
+	int err;
+
+	if (!half || half->made)
+		return 0;
+	err = kipc_reply_commit(&half->answer, ep, after);
+	if (err && err != -ECANCELED)
+		return err;
+	half->made = true;
+	recv->result.flags = KIPC_RESULT_REPLIED;
+	recv->result.reply_error = err;
+	return 0;
+}
+
+int kipc_half_write(struct kipc_op_reply_recv __user *uop, u64 token, s32 reply_error, u32 replied)
+{
+	if (!user_write_access_begin(uop, sizeof(*uop)))
+		return -EFAULT;
+	unsafe_put_user(token, &uop->token, fault);
+	unsafe_put_user(reply_error, &uop->reply_error, fault);
+	unsafe_put_user(replied, &uop->replied, fault);
+	user_write_access_end();
+	return 0;
+fault:
+	user_write_access_end();
+	return -EFAULT;
+}
+
+/*
+ * Once the reply is made that is stored in the caller's struct before the system call
+ * can end in any way: a restart finds no token.
+ */
+static int kipc_half_store(struct kipc_recv *recv)
+{
+	struct kipc_reply_half *half = recv->half;
+	struct kipc_op_reply_recv __user *uop;
+
+	if (!half || !half->made || !half->uop)
+		return 0;
+	uop = half->uop;
+	half->uop = NULL;
+	return kipc_half_write(uop, 0, recv->result.reply_error, 1);
+}
+
+/*
+ * One hold of the lock: make the reply, if there is one, and claim a message, or
+ * begin to wait for one (*@wait), or neither (*@again, call again).
+ */
+static struct kipc_msg *kipc_recv_begin(struct kipc_recv *recv, struct kipc_file *file,
+					struct kipc_ep *ep, bool *wait, bool *again)
+{
+	struct kipc_after after __uninitialized;
+	struct kipc_msg *msg = NULL;
+	struct kipc_share *share;
+	int err, reply_err;
+
+	*wait = false;
+	*again = false;
+	err = kipc_lock_share(ep, file, &after, &share);
+	reply_err = kipc_half_commit(recv, ep, &after);
+	if (reply_err)
+		err = reply_err;
+	if (!err)
+		err = kipc_recv_allowed(recv, file, ep);
+	if (!err)
+		msg = kipc_select_allowed(ep, &recv->receiver, again, &after);
+	if (msg) {
+		if (kipc_recv_too_small(recv, msg))
+			err = -EMSGSIZE;
+		else
+			kipc_claim(ep, msg, &after);
+	} else if (!err && !*again) {
+		if (recv->deadline.never_sleep)
+			err = -EAGAIN;
+		else
+			err = kipc_receiver_wait(ep, &recv->receiver, file, share, &after);
+		*wait = !err;
+	}
+	if (!*wait && share)
+		kipc_share_put(ep, share, &after);
+	kipc_unlock(ep, &after);
+	if (err == -EOVERFLOW) {
+		err = kipc_answer_cut(&recv->half->answer);
+		*again = !err;
+	}
+	return err ? ERR_PTR(err) : msg;
+}
+
 /* Claim a message, waiting for it if need be: it, or ERR_PTR() */
 static struct kipc_msg *kipc_recv_claim(struct kipc_recv *recv, struct kipc_file *file,
 					struct kipc_ep *ep)
 {
-	struct kipc_share *share;
-	struct kipc_after after;
 	struct kipc_msg *msg;
 	bool wait, again;
-	int err;
+	int err = 0;
 
-	do {
-		err = kipc_lock_share(ep, file, &after, &share);
-		wait = false;
-		again = false;
-		msg = NULL;
-		if (!err)
-			err = kipc_recv_allowed(recv, file, ep);
-		if (!err)
-			msg = kipc_select_allowed(ep, &recv->receiver, &again, &after);
-		if (msg) {
-			if (kipc_recv_too_small(recv, msg))
-				err = -EMSGSIZE;
-			else
-				kipc_claim(ep, msg, &after);
-		} else if (!err && !again && recv->deadline.never_sleep) {
-			err = -EAGAIN;
-		} else if (!err && !again) {
-			err = kipc_receiver_wait(ep, &recv->receiver, file, share, &after);
-			wait = !err;
-		}
-		if (!wait)
-			kipc_share_put(ep, share, &after);
-		kipc_unlock(ep, &after);
-	} while (again);
+	do
+		msg = kipc_recv_begin(recv, file, ep, &wait, &again);
+	while (again);
 	if (wait)
 		msg = kipc_take(recv, ep, &err);
-	if (msg && !err)
+	if (!err)
 		return msg;
 	return ERR_PTR(err == -EINTR ? kipc_deadline_interrupted(&recv->deadline) : err);
 }
@@ -242,7 +324,7 @@ static struct kipc_msg *kipc_recv_claim(struct kipc_recv *recv, struct kipc_file
 static int kipc_recv_commit(struct kipc_recv *recv, struct kipc_file *file, struct kipc_ep *ep,
 			    struct kipc_msg *msg, int err, bool *known_open)
 {
-	struct kipc_after after;
+	struct kipc_after after __uninitialized;
 	bool call = msg->call;
 	int done = 0;
 
@@ -272,9 +354,12 @@ static long kipc_recv_take(struct kipc_recv *recv, struct kipc_file *file, struc
 
 	for (;;) {
 		msg = kipc_recv_claim(recv, file, ep);
+		err = kipc_half_store(recv);
 		if (IS_ERR(msg))
-			return PTR_ERR(msg);
-		if (kipc_recv_too_small(recv, msg))
+			return err ?: PTR_ERR(msg);
+		if (err)
+			copied = err;
+		else if (kipc_recv_too_small(recv, msg))
 			copied = -EMSGSIZE;
 		else
 			copied = kipc_recv_copy(recv, msg);
@@ -302,7 +387,7 @@ static struct kipc_msg *kipc_peek_once(struct kipc_recv *recv, struct kipc_file 
 				       struct kipc_ep *ep)
 {
 	u64 place = recv->op->after;
-	struct kipc_after after;
+	struct kipc_after after __uninitialized;
 	struct kipc_msg *msg;
 	bool more;
 	int err;
@@ -331,7 +416,7 @@ static struct kipc_msg *kipc_peek_once(struct kipc_recv *recv, struct kipc_file 
 
 static void kipc_peek_end(struct kipc_ep *ep, struct kipc_msg *msg)
 {
-	struct kipc_after after;
+	struct kipc_after after __uninitialized;
 
 	kipc_lock(ep, &after);
 	if (!--msg->peeks && msg->spent)
@@ -343,7 +428,7 @@ static void kipc_peek_end(struct kipc_ep *ep, struct kipc_msg *msg)
 /* Count the peeker as a waiter while it sleeps */
 static int kipc_peek_wait(struct kipc_ep *ep, struct kipc_file *file, struct kipc_share **share)
 {
-	struct kipc_after after;
+	struct kipc_after after __uninitialized;
 	int err = kipc_lock_share(ep, file, &after, share);
 
 	if (!err)
@@ -358,7 +443,7 @@ static int kipc_peek_wait(struct kipc_ep *ep, struct kipc_file *file, struct kip
 
 static void kipc_peek_unwait(struct kipc_ep *ep, struct kipc_share *share)
 {
-	struct kipc_after after;
+	struct kipc_after after __uninitialized;
 
 	if (!share)
 		return;
@@ -403,7 +488,8 @@ static struct kipc_msg *kipc_peek_find(struct kipc_recv *recv, struct kipc_file 
 	return ERR_PTR(err == -EINTR ? kipc_deadline_interrupted(&recv->deadline) : err);
 }
 
-static long kipc_recv_peek(struct kipc_recv *recv, struct kipc_file *file, struct kipc_ep *ep)
+static noinline long kipc_recv_peek(struct kipc_recv *recv, struct kipc_file *file,
+				    struct kipc_ep *ep)
 {
 	struct kipc_msg *msg;
 	long copied;
@@ -423,7 +509,7 @@ static long kipc_recv_peek(struct kipc_recv *recv, struct kipc_file *file, struc
  * EMSGSIZE tells the size; the reply half of REPLY_RECV is always told; what was
  * told of a message that was not received after all is taken back.
  */
-long kipc_recv_failed(struct kipc_recv *recv, long err)
+static noinline long kipc_recv_failed(struct kipc_recv *recv, long err)
 {
 	u64 size = err == -EMSGSIZE ? recv->result.size : 0;
 	s32 reply_error = recv->result.reply_error;
@@ -431,10 +517,11 @@ long kipc_recv_failed(struct kipc_recv *recv, long err)
 
 	if (err != -EMSGSIZE && !recv->told && !flags)
 		return err;
-	memset(&recv->result, 0, sizeof(recv->result));
-	recv->result.size = size;
-	recv->result.reply_error = reply_error;
-	recv->result.flags = flags;
+	recv->result = (struct kipc_result){
+		.size = size,
+		.flags = flags,
+		.reply_error = reply_error,
+	};
 	kipc_recv_tell_user(recv);
 	return err;
 }
@@ -454,8 +541,8 @@ long kipc_recv_run(struct kipc_recv *recv, struct kipc_file *file, struct kipc_e
 
 static int kipc_send_check(const struct kipc_op_send *op)
 {
-	if (op->flags & ~KIPC_SEND_FLAGS || op->prio > KIPC_PRIO_MAX || op->pad ||
-	    memchr_inv(op->reserved, 0, sizeof(op->reserved)))
+	if ((op->flags & ~KIPC_SEND_FLAGS) | op->pad | op->reserved[0] | op->reserved[1] ||
+	    op->prio > KIPC_PRIO_MAX)
 		return -EINVAL;
 	return 0;
 }
@@ -465,7 +552,7 @@ static long kipc_send_wait(struct kipc_ep *ep, struct kipc_msg *msg,
 			   struct kipc_deadline *deadline)
 {
 	int err = kipc_wait_done(msg, deadline);
-	struct kipc_after after;
+	struct kipc_after after __uninitialized;
 
 	if (err) {
 		kipc_lock(ep, &after);
@@ -490,7 +577,7 @@ static long kipc_send_msg(struct kipc_file *file, struct kipc_ep *ep, struct kip
 			  struct kipc_deadline *deadline)
 {
 	struct kipc_share *share;
-	struct kipc_after after;
+	struct kipc_after after __uninitialized;
 	bool waiting = false;
 	int err;
 
@@ -517,8 +604,8 @@ static long kipc_send_msg(struct kipc_file *file, struct kipc_ep *ep, struct kip
 
 long kipc_send(struct kipc_file *file, struct kipc_ep *ep, const struct kipc_op_send *op)
 {
-	struct kipc_deadline deadline;
-	struct kipc_segs segs;
+	struct kipc_deadline deadline __uninitialized;
+	struct kipc_segs segs __uninitialized;
 	struct kipc_msg *msg;
 	int err;
 
@@ -538,7 +625,7 @@ long kipc_send(struct kipc_file *file, struct kipc_ep *ep, const struct kipc_op_
 		err = -EAGAIN;	/* nobody has received it before it is sent */
 	if (err)
 		goto out;
-	msg = kipc_msg_new(&segs, op->type, op->prio, false);
+	msg = kipc_msg_new(file->pool, &segs, op->type, op->prio, KIPC_KIND_MSG);
 	if (IS_ERR(msg)) {
 		err = PTR_ERR(msg);
 		goto out;

@@ -11,12 +11,28 @@
 
 #include <linux/kipc.h>
 
+#include "call.h"
 #include "deadline.h"
 #include "message.h"
 #include "queue.h"
 
 struct kipc_ep;
 struct kipc_file;
+
+/**
+ * struct kipc_reply_half - what REPLY_RECV does before it receives
+ * @answer: the reply; made in the same hold of the lock in which the receive begins
+ * @uop: where it is to be stored that the reply was made; NULL: nowhere
+ * @made: it was
+ */
+struct kipc_reply_half {
+	struct kipc_answer answer;
+	struct kipc_op_reply_recv __user *uop;
+	bool made;
+};
+
+/* Store how far the reply half has come, for a restart: -EFAULT */
+int kipc_half_write(struct kipc_op_reply_recv __user *uop, u64 token, s32 reply_error, u32 replied);
 
 /**
  * struct kipc_recv - a receive under way
@@ -26,6 +42,7 @@ struct kipc_file;
  * @receiver: how it selects
  * @result: to be told; its reply half may be filled already
  * @told: it has been, so that an error has to take it back
+ * @half: the reply half; NULL: there is none, or it was made before a restart
  */
 struct kipc_recv {
 	const struct kipc_op_recv *op;
@@ -34,14 +51,13 @@ struct kipc_recv {
 	struct kipc_receiver receiver;
 	struct kipc_result result;
 	bool told;
+	struct kipc_reply_half *half;
 };
 
 int kipc_recv_prepare(struct kipc_recv *recv, struct kipc_file *file,
 		      const struct kipc_op_recv *op);
 /* Bytes stored, or the error */
 long kipc_recv_run(struct kipc_recv *recv, struct kipc_file *file, struct kipc_ep *ep);
-/* Tell what is known of a receive that has failed with @err, which is returned */
-long kipc_recv_failed(struct kipc_recv *recv, long err);
 void kipc_recv_end(struct kipc_recv *recv);
 
 long kipc_send(struct kipc_file *file, struct kipc_ep *ep, const struct kipc_op_send *op);

@@ -119,7 +119,7 @@ static int kipc_account_add(struct kipc_account *account, kuid_t uid)
 	return 0;
 }
 
-struct kipc_account *kipc_account_current(void)
+noinline struct kipc_account *kipc_account_current(void)
 {
 	struct user_namespace *leaf = current_user_ns(), *ns;
 	struct kipc_account *account;
@@ -162,7 +162,7 @@ struct kipc_account *kipc_account_get(struct kipc_account *account)
 	return account;
 }
 
-void kipc_account_put(struct kipc_account *account)
+noinline void kipc_account_put(struct kipc_account *account)
 {
 	unsigned int i;
 

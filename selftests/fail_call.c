@@ -40,6 +40,8 @@ static void set_up(void)
 {
 	fail_setup();
 	at.slabs = kt_slab_objects();
+	/* Each operation shall have to allocate what it needs */
+	kt_set_param("spares_max", 0);
 	at.dev = kt_device();
 	kt_catch(SIGUSR1, 0);
 }

@@ -46,6 +46,7 @@ FIXTURE_SETUP(open)
 	self->references = references();
 	self->dev = kt_device();
 	self->fds = kt_open_fds();
+	kt_set_param("spares_max", 0);
 	kt_set_param("endpoints_max", 1);
 	kt_set_param("user_endpoints_max", 1);
 	kt_set_param("user_capacity_max", CAPACITY);

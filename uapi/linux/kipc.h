@@ -230,7 +230,9 @@ struct kipc_payload {
  * @nfds: reserved: 0
  * @deliveries: how often it was delivered, this time included
  * @uid: effective uid of the sender (of the replier) when it was sent, in the
- *	reader's user namespace; KIPC_ID_UNMAPPED if it has none there
+ *	reader's user namespace; KIPC_ID_UNMAPPED if it has none there. What is
+ *	told of a replier, and @time of a reply, are known only if the call was
+ *	made with a result or KIPC_ASYNC; else KIPC_ID_UNMAPPED and 0
  * @gid: the same for the effective gid
  * @pid: process id of the sender in the reader's pid namespace, 0 if invisible;
  *	for logs only
@@ -582,7 +584,8 @@ struct kipc_op_reply {
  * @token: as for REPLY, or 0: only receive. Written: 0 once the reply is made
  * @status: as for REPLY
  * @reply_error: fate of the reply half, 0 or -ECANCELED, for the restart of an
- *	interrupted call: pass 0. Written before any return after the reply
+ *	interrupted call: pass 0. Written before any return after the reply; if it
+ *	cannot be, EFAULT, and nothing is received
  * @replied: 1 once the reply half is done; as @reply_error
  * @pad: 0
  * @type: type of the reply

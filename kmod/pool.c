@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* See pool.h. */
+#include <linux/log2.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+
+#include "call.h"
+#include "limits.h"
+#include "message.h"
+#include "pool.h"
+
+/**
+ * struct kipc_kind_info - what bodies of a kind are made of
+ * @name: of its cache
+ * @size: bytes in all
+ * @inside: where the memory for small payloads begins
+ * @cache: where they come from
+ */
+struct kipc_kind_info {
+	const char *name;
+	unsigned int size;
+	unsigned int inside;
+	struct kmem_cache *cache;
+};
+
+static struct kipc_kind_info kipc_kinds[KIPC_KINDS] = {
+	[KIPC_KIND_MSG] = { "kipc_msg", sizeof(struct kipc_msg),
+			    offsetof(struct kipc_msg, inline_data) },
+	[KIPC_KIND_CALL] = { "kipc_call", sizeof(struct kipc_call),
+			     offsetof(struct kipc_call, msg.inline_data) },
+	[KIPC_KIND_REPLY] = { "kipc_reply", sizeof(struct kipc_reply),
+			      offsetof(struct kipc_reply, inline_data) },
+};
+
+static_assert(!offsetof(struct kipc_msg, body));
+static_assert(!offsetof(struct kipc_call, msg));
+static_assert(!offsetof(struct kipc_reply, body));
+
+static __always_inline void *kipc_body_inside(struct kipc_body *body, enum kipc_kind kind)
+{
+	switch (kind) {
+	case KIPC_KIND_MSG:
+		return container_of(body, struct kipc_msg, body)->inline_data;
+	case KIPC_KIND_CALL:
+		return container_of(body, struct kipc_call, msg.body)->msg.inline_data;
+	default:
+		return container_of(body, struct kipc_reply, body)->inline_data;
+	}
+}
+
+struct kipc_pool *kipc_pool_new(void)
+{
+	struct kipc_pool *pool = kzalloc(sizeof(*pool), GFP_KERNEL_ACCOUNT);
+
+	if (!pool)
+		return NULL;
+	refcount_set(&pool->ref, 1);
+	spin_lock_init(&pool->lock);
+	return pool;
+}
+
+void kipc_pool_put(struct kipc_pool *pool)
+{
+	if (refcount_dec_and_test(&pool->ref))
+		kfree(pool);
+}
+
+static noinline void kipc_body_destroy(struct kipc_body *body, enum kipc_kind kind)
+{
+	struct kipc_pool *pool = body->pool;
+
+	kmem_cache_free(kipc_kinds[kind].cache, body);
+	kipc_pool_put(pool);
+}
+
+void kipc_pool_close(struct kipc_pool *pool)
+{
+	struct hlist_node *next;
+	struct kipc_body *body;
+	unsigned int kind;
+
+	/* From then on nothing is put into it */
+	spin_lock(&pool->lock);
+	pool->closed = true;
+	spin_unlock(&pool->lock);
+	kvfree(pool->buffer.data);
+	for (kind = 0; kind < KIPC_KINDS; kind++) {
+		body = xchg(&pool->hot[kind], KIPC_POOL_CLOSED);
+		if (body)
+			kipc_body_destroy(body, kind);
+		hlist_for_each_entry_safe(body, next, &pool->spares[kind], spare)
+			kipc_body_destroy(body, kind);
+	}
+}
+
+static noinline struct kipc_body *kipc_body_alloc(struct kipc_pool *pool, enum kipc_kind kind)
+{
+	struct kipc_body *body = kmem_cache_alloc(kipc_kinds[kind].cache, GFP_KERNEL);
+
+	if (!body)
+		return NULL;
+	refcount_inc(&pool->ref);
+	body->pool = pool;
+	return body;
+}
+
+/* The spare buffer, if it is large enough and not much too large. Under pool->lock. */
+static struct kipc_buffer kipc_pool_take_buffer(struct kipc_pool *pool, size_t size)
+{
+	struct kipc_buffer buffer = pool->buffer;
+
+	if (size > buffer.size || size <= buffer.size / 2)
+		return (struct kipc_buffer){};
+	pool->buffer = (struct kipc_buffer){};
+	return buffer;
+}
+
+/* What a payload needs, as the allocator would round it anyhow */
+static noinline struct kipc_buffer kipc_buffer_alloc(size_t size)
+{
+	struct kipc_buffer buffer;
+
+	buffer.size = size <= KIPC_SPARE_BUFFER_MAX ? roundup_pow_of_two(size) : size;
+	buffer.data = kvmalloc(buffer.size, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!buffer.data)
+		buffer.size = 0;
+	return buffer;
+}
+
+static noinline struct kipc_body *kipc_body_other(struct kipc_pool *pool, enum kipc_kind kind)
+{
+	struct kipc_body *body = NULL;
+
+	spin_lock(&pool->lock);
+	if (pool->nr_spares[kind]) {
+		body = hlist_entry(pool->spares[kind].first, struct kipc_body, spare);
+		__hlist_del(&body->spare);
+		pool->nr_spares[kind]--;
+	}
+	spin_unlock(&pool->lock);
+	return body ?: kipc_body_alloc(pool, kind);
+}
+
+static noinline struct kipc_body *kipc_body_large(struct kipc_body *body, enum kipc_kind kind,
+						  size_t size)
+{
+	struct kipc_pool *pool = body->pool;
+
+	spin_lock(&pool->lock);
+	body->buffer = kipc_pool_take_buffer(pool, size);
+	spin_unlock(&pool->lock);
+	if (!body->buffer.data)
+		body->buffer = kipc_buffer_alloc(size);
+	if (body->buffer.data)
+		return body;
+	kipc_body_free(body, kind);
+	return NULL;
+}
+
+struct kipc_body *kipc_body_new(struct kipc_pool *pool, enum kipc_kind kind, size_t size)
+{
+	struct kipc_body *body = xchg(&pool->hot[kind], NULL);
+
+	if (unlikely(!body || WARN_ON_ONCE(body == KIPC_POOL_CLOSED))) {
+		body = kipc_body_other(pool, kind);
+		if (!body)
+			return NULL;
+	}
+	if (unlikely(size > KIPC_INLINE_SIZE))
+		return kipc_body_large(body, kind, size);
+	body->buffer.data = kipc_body_inside(body, kind);
+	body->buffer.size = KIPC_INLINE_SIZE;
+	return body;
+}
+
+/* Into the pool with what fits there; the rest is returned */
+static void *kipc_pool_keep_buffer(struct kipc_pool *pool, struct kipc_buffer buffer)
+{
+	void *other = pool->buffer.data;
+
+	lockdep_assert_held(&pool->lock);
+	if (pool->closed || !READ_ONCE(kipc_spares_max) || buffer.size > KIPC_SPARE_BUFFER_MAX)
+		return buffer.data;
+	pool->buffer = buffer;
+	return other;
+}
+
+static noinline void *kipc_buffer_spend(struct kipc_pool *pool, struct kipc_buffer *buffer)
+{
+	void *rest;
+
+	spin_lock(&pool->lock);
+	rest = kipc_pool_keep_buffer(pool, *buffer);
+	spin_unlock(&pool->lock);
+	*buffer = (struct kipc_buffer){};
+	return rest;
+}
+
+void *kipc_body_spend(struct kipc_body *body)
+{
+	/* Buffers of their own are larger */
+	if (likely(body->buffer.size <= KIPC_INLINE_SIZE))
+		return NULL;
+	return kipc_buffer_spend(body->pool, &body->buffer);
+}
+
+/* It does not fit into the place at hand */
+static noinline void kipc_body_put(struct kipc_body *body, enum kipc_kind kind)
+{
+	struct kipc_pool *pool = body->pool;
+
+	spin_lock(&pool->lock);
+	if (!pool->closed && pool->nr_spares[kind] + 1 < READ_ONCE(kipc_spares_max)) {
+		hlist_add_head(&body->spare, &pool->spares[kind]);
+		pool->nr_spares[kind]++;
+		body = NULL;
+	}
+	spin_unlock(&pool->lock);
+	if (body)
+		kipc_body_destroy(body, kind);
+}
+
+void kipc_body_free(struct kipc_body *body, enum kipc_kind kind)
+{
+	if (unlikely(body->buffer.size > KIPC_INLINE_SIZE))
+		kvfree(kipc_buffer_spend(body->pool, &body->buffer));
+	if (unlikely(!READ_ONCE(kipc_spares_max) || cmpxchg(&body->pool->hot[kind], NULL, body)))
+		kipc_body_put(body, kind);
+}
+
+static void kipc_kinds_exit(int kind)
+{
+	while (kind--)
+		kmem_cache_destroy(kipc_kinds[kind].cache);
+}
+
+int kipc_pool_init(void)
+{
+	int kind;
+
+	for (kind = 0; kind < KIPC_KINDS; kind++) {
+		struct kipc_kind_info *info = &kipc_kinds[kind];
+
+		info->cache = kmem_cache_create_usercopy(info->name, info->size, 0,
+							 SLAB_ACCOUNT | SLAB_HWCACHE_ALIGN,
+							 info->inside, KIPC_INLINE_SIZE, NULL);
+		if (!info->cache) {
+			kipc_kinds_exit(kind);
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+void kipc_pool_exit(void)
+{
+	kipc_kinds_exit(KIPC_KINDS);
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * DOC: pools
+ *
+ * Messages, calls and replies begin with a *body*, which has memory for their
+ * payload. When one has ended, its body goes back to the pool it came from, that
+ * of the file that made it, and is that file's next: who goes on sending neither
+ * allocates nor has fresh memory zeroed. So memory stays with the memory group
+ * that it was charged to.
+ *
+ * A body belongs to one pool, which it holds, all its life. A pool keeps a few
+ * bodies of each kind (parameter spares_max), one of them at hand without the lock,
+ * and one payload buffer that is larger than what a body has inside. It closes with
+ * the struct file; what comes back later is freed. What was in a body is not erased: nothing
+ * of it is read before it has been written anew.
+ *
+ * The lock of a pool is the innermost.
+ */
+#ifndef _KIPC_POOL_H
+#define _KIPC_POOL_H
+
+#include <linux/list.h>
+#include <linux/refcount.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+
+/* Payloads up to this size need no memory of their own */
+#define KIPC_INLINE_SIZE	128
+
+/* The largest buffer that a pool keeps */
+#define KIPC_SPARE_BUFFER_MAX	65536
+
+/* What has a body */
+enum kipc_kind {
+	KIPC_KIND_MSG,
+	KIPC_KIND_CALL,
+	KIPC_KIND_REPLY,
+	KIPC_KINDS
+};
+
+/**
+ * struct kipc_buffer - memory for a payload
+ * @data: the memory, or NULL
+ * @size: how much
+ */
+struct kipc_buffer {
+	void *data;
+	size_t size;
+};
+
+/**
+ * struct kipc_body - what messages, calls and replies have in common; their first member
+ * @pool: where it goes back to, held; constant
+ * @spare: in pool->spares while nobody uses it (pool->lock)
+ * @buffer: memory for the payload: inside, or of its own, or NULL once it is spent
+ */
+struct kipc_body {
+	struct kipc_pool *pool;
+	struct hlist_node spare;
+	struct kipc_buffer buffer;
+};
+
+/**
+ * struct kipc_pool - a file's spare bodies
+ * @ref: one of the file's state, one of each body
+ * @hot: one spare of each kind, exchanged without the lock; KIPC_POOL_CLOSED in the end
+ * @lock: protects what follows
+ * @closed: nothing is kept any more
+ * @nr_spares: how many, by kind
+ * @spares: the bodies, by kind
+ * @buffer: a spare buffer, or NULL
+ */
+struct kipc_pool {
+	refcount_t ref;
+	struct kipc_body *hot[KIPC_KINDS];
+	spinlock_t lock;		/* protects what follows; innermost */
+	bool closed;
+	unsigned int nr_spares[KIPC_KINDS];
+	struct hlist_head spares[KIPC_KINDS];
+	struct kipc_buffer buffer;
+};
+
+struct kipc_pool *kipc_pool_new(void);
+/* What is in it is freed; nothing may be taken from it, or put into it, any more */
+void kipc_pool_close(struct kipc_pool *pool);
+void kipc_pool_put(struct kipc_pool *pool);
+
+#define KIPC_POOL_CLOSED ((struct kipc_body *)1)
+
+/* A body with room for @size bytes, or NULL. May sleep. */
+struct kipc_body *kipc_body_new(struct kipc_pool *pool, enum kipc_kind kind, size_t size);
+/* Back to its pool. May sleep. */
+void kipc_body_free(struct kipc_body *body, enum kipc_kind kind);
+
+/*
+ * The payload is not needed any more. What is returned is to be freed by kvfree()
+ * where that is allowed; NULL: nothing. Does not sleep.
+ */
+void *kipc_body_spend(struct kipc_body *body);
+
+int kipc_pool_init(void);
+void kipc_pool_exit(void);
+
+#endif /* _KIPC_POOL_H */

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* All of the module but main.c, as one unit: see Kbuild. */
+#include "after.c"
+#include "call.c"
+#include "deadline.c"
+#include "endpoint.c"
+#include "file.c"
+#include "index.c"
+#include "ioctl.c"
+#include "limits.c"
+#include "message.c"
+#include "ns.c"
+#include "pool.c"
+#include "proc.c"
+#include "queue.c"
+#include "transfer.c"
+#include "user.c"
