@@ -176,6 +176,7 @@ byte waiters;
 byte arrivals = 1;
 #endif
 byte full_from = FOREVER;
+byte nr_blocked;		/* messages */
 byte nr_lingering;
 byte nr_taken[2];		/* of the servers' files */
 byte handles = FILES;		/* files that may receive */
@@ -199,7 +200,7 @@ byte timer;			/* of client 0's ASYNC call */
 #define ARMED		1
 #define EXPIRED		2
 byte faults = FAULTS;
-byte op_token[2];		/* in a server's memory: the delivery to be answered, */
+byte op_token[2];		/* in a server's memory: the delivery to be answered; 0: none, */
 byte token[2];			/* and the one that it is receiving */
 #ifdef CLOSE
 bool has_fd[2] = true;		/* the server's process has a descriptor of its file */
@@ -219,7 +220,7 @@ hidden byte i, j;
 
 /* Of the holder of the lock: its notes, struct kipc_after, and scratch */
 byte wake;			/* tasks to wake */
-byte puts;			/* messages to drop a reference of */
+byte frees;			/* messages to free */
 bool room;
 byte at;			/* how far kipc_admit() has come */
 bool more;			/* it has more to do */
@@ -227,7 +228,7 @@ byte step, x, r;
 bool fits, dropped;
 
 /* Of each process: what is left to do after kipc_unlock(), and results */
-#define LOCALS		byte tasks, drops, pass; bool again; mtype err
+#define LOCALS		byte tasks, dead_msgs, pass; bool again; mtype err
 
 /*
  * A subroutine is a process of its own, or the model would be too large. The call
@@ -241,9 +242,10 @@ chan after = [0] of { byte, byte };
 #define kipc_giveup(m, error)	giveup!m, error; giveup?0, 0
 #define kipc_offer(m)		offer!m; offer?0
 #define kipc_msg_put(m)		put!m; put?0
-#define kipc_after_free_all()	after!me, drops; after?0, 0; drops = 0
+#define kipc_after_free_all()	after!me, dead_msgs; after?0, 0; dead_msgs = 0
 
 #define kipc_fits()	(ep_msgs < MAX_MSGS)
+#define kipc_stalled()	(nr_blocked > 0)
 
 /* Client 0 owns the endpoint: its share has no bound */
 #define kipc_share_fits(m)	(share_of(m) == 0 || share_msgs[1] == 0 ||		\
@@ -353,7 +355,7 @@ inline wake_up_process(task)
 	sleeping[task] = false
 }
 
-inline kipc_after_wake_all()
+inline wake_up_tasks()
 {
 	do
 	:: tasks ->
@@ -385,10 +387,38 @@ inline kipc_after_wake(task)
 	wake = wake | bit_of(task)
 }
 
+/* Only the freeing is left to after the lock */
 inline kipc_after_put(m)
 {
-	assert(!(puts & bit_of(m)));	/* references */
-	puts = puts | bit_of(m)
+	d_step {
+		assert(msg[m].ref > 0);	/* references */
+		msg[m].ref--;
+		if
+		:: msg[m].ref == 0 -> frees = frees | bit_of(m)
+		:: else
+		fi
+	}
+}
+
+inline kipc_msg_free(m)
+{
+	assert(!msg[m].share && !msg[m].waiter && !msg[m].claims &&
+	       !msg[m].queued && !msg[m].blocked && !msg[m].delivery &&
+	       !msg[m].listed && !msg[m].finished);	/* references */
+	msg[m].state = FREE;
+	msg[m].seen = FREE;
+	msg[m].error = 0;
+	msg[m].place = 0;
+	msg[m].token = 0;
+	msg[m].deliveries = 0;
+	msg[m].abort = false;
+	msg[m].done = false;
+	msg[m].lingering = false;
+	msg[m].reply = false;
+	msg[m].outlives = false;
+	msg[m].busy = false;
+	msg[m].cancelled = false;
+	msg[m].ended = false
 }
 
 inline do_kipc_msg_put(m)
@@ -396,30 +426,13 @@ inline do_kipc_msg_put(m)
 	assert(msg[m].ref > 0);	/* references */
 	msg[m].ref--;
 	if
-	:: msg[m].ref == 0 ->
-		assert(!msg[m].share && !msg[m].waiter && !msg[m].claims &&
-		       !msg[m].queued && !msg[m].blocked && !msg[m].delivery &&
-		       !msg[m].listed && !msg[m].finished);	/* references */
-		msg[m].state = FREE;
-		msg[m].seen = FREE;
-		msg[m].error = 0;
-		msg[m].place = 0;
-		msg[m].token = 0;
-		msg[m].deliveries = 0;
-		msg[m].abort = false;
-		msg[m].done = false;
-		msg[m].lingering = false;
-		msg[m].reply = false;
-		msg[m].outlives = false;
-		msg[m].busy = false;
-		msg[m].cancelled = false;
-		msg[m].ended = false
+	:: msg[m].ref == 0 -> kipc_msg_free(m)
 	:: else
 	fi
 }
 
 /* After the wake-ups */
-inline do_kipc_after_free_all(task, drops_)
+inline do_kipc_after_free_all(task, msgs)
 {
 	d_step {
 		rcu = rcu & ~bit_of(task);
@@ -432,14 +445,14 @@ inline do_kipc_after_free_all(task, drops_)
 		do
 		:: j < SLOTS ->
 			if
-			:: drops_ & bit_of(j) -> do_kipc_msg_put(j)
+			:: msgs & bit_of(j) -> kipc_msg_free(j)
 			:: else
 			fi;
 			j++
 		:: else -> break
 		od;
 		task = 0;
-		drops_ = 0
+		msgs = 0
 	}
 }
 
@@ -471,14 +484,17 @@ inline check_queue()
 		:: i < SLOTS -> j = j + msg[i].charged; i++
 		:: else -> break
 		od;
-		assert(ep_msgs == j && ep_msgs == share_msgs[0] + share_msgs[1])	/* queue */
+		assert(ep_msgs == j && ep_msgs == share_msgs[0] + share_msgs[1]);	/* queue */
+		/* kipc_unlock() does not look for room when nobody is blocked */
+		assert(full_from == FOREVER || kipc_stalled() || passes || dead)	/* queue */
 	}
 }
 
+/* A pass that has begun goes on; one begins only if somebody waits for the room */
 inline do_kipc_unlock()
 {
 	if
-	:: room -> kipc_admit()
+	:: at || (room && kipc_stalled()) -> kipc_admit()
 	:: else
 	fi;
 	d_step {
@@ -493,31 +509,36 @@ inline do_kipc_unlock()
 	}
 }
 
-inline kipc_unlock()
+/* pass: where an admission is to go on */
+inline kipc_unlock_and_do()
 {
-	leave!0;
-	leave?0;
-	do
-	:: d_step {
+	d_step {
 		tasks = wake;
-		drops = puts;
+		dead_msgs = frees;
 		pass = (more -> at : 0);
 		wake = 0;
-		puts = 0;
+		frees = 0;
 		at = 0;
 		more = false;
 #ifdef MUTANT_NO_RCU
 		rcu = rcu & ~bit_of(me);
 #endif
 		locked = false
-	   };
-	   kipc_after_wake_all();
-	   kipc_after_free_all();
+	};
+	wake_up_tasks();
+	kipc_after_free_all()
+}
+
+inline kipc_unlock()
+{
+	leave!0;
+	leave?0;
+	do
+	:: kipc_unlock_and_do();
 	   if
 	   :: pass ->
 		kipc_lock();
 		at = pass;
-		room = true;
 		passes--;
 		leave!0;
 		leave?0
@@ -640,10 +661,22 @@ inline kipc_uncharge(m)
 	fi
 }
 
+inline kipc_unwait(m)
+{
+	if
+	:: msg[m].waiting ->
+		msg[m].waiting = false;
+#ifndef MUTANT_NO_UNWAIT
+		kipc_share_unwait()
+#endif
+	:: else
+	fi
+}
+
 inline kipc_settle(m)
 {
 	assert(msg[m].ref > 0 && msg[m].share);	/* references */
-	assert(!msg[m].waiting);	/* no waiter left */
+	kipc_unwait(m);
 	kipc_uncharge(m);
 	msg[m].share = false
 }
@@ -651,6 +684,7 @@ inline kipc_settle(m)
 inline kipc_block(m)
 {
 	msg[m].blocked = true;
+	nr_blocked++;
 	if
 	:: !rendezvous && !kipc_fits() && kipc_share_fits(m) && msg[m].place < full_from ->
 		full_from = msg[m].place
@@ -661,7 +695,14 @@ inline kipc_block(m)
 inline kipc_unblock(m)
 {
 	assert(msg[m].blocked);	/* queue */
-	msg[m].blocked = false
+	msg[m].blocked = false;
+	nr_blocked--;
+#ifndef MUTANT_STAYS_FULL
+	if
+	:: !kipc_stalled() -> full_from = FOREVER
+	:: else
+	fi
+#endif
 }
 
 inline kipc_enqueue(m)
@@ -887,14 +928,7 @@ inline kipc_done(m, error_)
 	:: msg[m].done
 	:: else ->
 		msg[m].error = error_;
-		if
-		:: msg[m].waiting ->
-			msg[m].waiting = false;
-#ifndef MUTANT_NO_UNWAIT
-			kipc_share_unwait()
-#endif
-		:: else
-		fi;
+		kipc_unwait(m);
 		if
 		:: is_call(m) -> kipc_call_finished(m)
 		:: else
@@ -1458,14 +1492,14 @@ inline kipc_rpc_interrupted(m)
 inline kipc_msg_new(m)
 {
 	assert(msg[m].state == FREE);	/* one fate */
-	msg[m].state = NEW;
-	msg[m].seen = NEW;
-	msg[m].ref = 1;
 	err = 0;
 	touch_user();
 	if
-	:: err -> kipc_msg_put(m)
-	:: else
+	:: err
+	:: else ->
+		msg[m].state = NEW;
+		msg[m].seen = NEW;
+		msg[m].ref = 1
 	fi
 }
 
@@ -1605,7 +1639,6 @@ inline kipc_rpc_collect(m)
 /* err: ENOENT, EIDRM, ECANCELED, or 0 */
 inline kipc_reply_commit(token_)
 {
-	kipc_lock();
 	kipc_delivery_find(token_, x);
 	if
 	:: x == NO_MSG -> err = (dead -> EIDRM : ENOENT)
@@ -1615,18 +1648,33 @@ inline kipc_reply_commit(token_)
 		err = ECANCELED
 	:: else ->
 		err = 0;
-		transition(x, DELIVERED, REPLIED)	/* reply: kipc_reply_commit */;
-		msg[x].reply = true;
 		assert(!answered[sender_of(x)]);	/* no call answered twice */
 		answered[sender_of(x)] = true;
+		msg[x].reply = true;
 #ifndef MUTANT_ANSWER_TWICE
 		kipc_call_undeliver(x);
+		transition(x, DELIVERED, REPLIED)	/* reply: kipc_reply_commit */;
 		msg[x].state = REPLIED;
 #endif
-		kipc_done(x, 0);
+#ifndef MUTANT_DONE_EARLY
 		kipc_settle(x);
-		kipc_after_put(x)
-	fi;
+#endif
+#ifndef MUTANT_ANSWER_TWICE
+		kipc_after_put(x);
+#endif
+		/* The last access: the caller may see it, and let go */
+		kipc_done(x, 0);
+#ifdef MUTANT_DONE_EARLY
+		kipc_settle(x)
+#endif
+	fi
+}
+
+/* err: as above */
+inline kipc_reply(token_)
+{
+	kipc_lock();
+	kipc_reply_commit(token_);
 	kipc_unlock()
 }
 
@@ -1747,22 +1795,63 @@ inline kipc_take(m, s)
 	}
 }
 
-/* m, or NO_MSG with err */
-inline kipc_recv_claim(m, s)
+/* made: now, or before in this system call; or err: ENOENT, EIDRM */
+inline kipc_half_commit(s)
 {
-	do
-	:: kipc_lock();
-	   if
-	   :: dead -> err = EIDRM
-	   :: else ->
+	if
+	:: op_token[s] && !made ->
+		assert(!replied);	/* no reply twice */
+		kipc_reply_commit(op_token[s]);
+		if
+		:: err == ECANCELED -> err = 0
+		:: else
+		fi;
+		made = !err;
+		replied = made
+	:: else
+	fi
+}
+
+/* A restart finds no token. Or EFAULT, whatever err was: then the token is still there. */
+inline kipc_half_store(s)
+{
+	if
+	:: made && op_token[s] ->
+		if
+		:: faults > 0 -> faults--; err = EFAULT
+		:: true ->
+#ifndef MUTANT_REPLY_TWICE
+			op_token[s] = 0
+#endif
+		fi
+	:: else
+	fi
+}
+
+/* m, or again, or err, or none of them: the receiver waits */
+inline kipc_recv_begin(m, s)
+{
+	kipc_lock();
+	kipc_half_commit(s);
+	if
+	:: err
+	:: !err && dead -> err = EIDRM
+	:: else ->
 		kipc_select_allowed(m);
 		if
 		:: m != NO_MSG -> kipc_claim(m)
 		:: m == NO_MSG && !again -> kipc_receiver_wait(s)
 		:: else
 		fi
-	   fi;
-	   kipc_unlock();
+	fi;
+	kipc_unlock()
+}
+
+/* m, or NO_MSG with err */
+inline kipc_recv_claim(m, s)
+{
+	do
+	:: kipc_recv_begin(m, s);
 	   if
 	   :: again -> again = false
 	   :: else -> break
@@ -1801,13 +1890,22 @@ inline kipc_recv_take(m, s)
 	do
 	:: !err && !took ->
 		kipc_recv_claim(m, s);
+#ifdef MUTANT_STORE_LATE
 		if
-		:: err
+		:: err -> break
+		:: else
+		fi;
+#endif
+		kipc_half_store(s);
+		if
+		:: m == NO_MSG
 		:: else ->
 			/* Copied out without the lock */
 			assert(msg[m].ref > 0 && msg[m].state == CLAIMED);	/* references */
-			token[s] = msg[m].token;
-			touch_user();
+			if
+			:: err
+			:: else -> token[s] = msg[m].token; touch_user()
+			fi;
 			kipc_recv_commit(m, s);
 			if
 			:: err || took || !(pending[me] || fired[me])
@@ -1825,27 +1923,20 @@ inline kipc_recv_take(m, s)
 
 /* ---- ioctl.c ---- */
 
-/* err: the system call's; op_token and replied are in the caller's memory */
-inline kipc_reply_half(s)
+/* The system call, of a program that may want to answer; took, or err */
+inline reply_recv(m, s)
 {
-	assert(!replied);	/* no reply twice */
+	err = 0;
 	/* Who cannot be told that the token is used up keeps it */
-	touch_user();
+	if
+	:: op_token[s] -> touch_user()
+	:: else
+	fi;
 	if
 	:: err
-	:: else ->
-		kipc_reply_commit(op_token[s]);
-		if
-		:: err == ENOENT || err == EIDRM -> op_token[s] = 0	/* by the program */
-		:: else ->
-			err = 0;
-#ifndef MUTANT_REPLY_TWICE
-			op_token[s] = 0;
-#endif
-			replied = true;
-			touch_user()
-		fi
-	fi
+	:: else -> kipc_recv_take(m, s)
+	fi;
+	made = false
 }
 
 /* ---- endpoint.c ---- */
@@ -2020,12 +2111,12 @@ proctype putting()
 
 proctype freeing()
 {
-	byte task, drops_;
+	byte task, msgs;
 
 	do
 	:: atomic {
-		after?task, drops_;
-		do_kipc_after_free_all(task, drops_);
+		after?task, msgs;
+		do_kipc_after_free_all(task, msgs);
 		after!0, 0
 	   }
 	od
@@ -2148,7 +2239,12 @@ proctype server(byte me)
 #ifdef CLOSE
 	byte seen;
 #endif
-	bool replied;	/* what was to be answered has been, in the program's memory */
+	bool made;	/* struct kipc_reply_half's */
+	bool replied;	/* what was to be answered has been, by this system call or before
+			   a restart */
+#ifdef REPLY_TWICE
+	bool twice;
+#endif
 
 #define s	(me - SERVER(0))
 	atomic {
@@ -2162,19 +2258,15 @@ proctype server(byte me)
 #ifdef REPLY_TWICE
 			/* A program that answers twice, the first time by REPLY */
 			if
-			:: op_token[s] && !replied ->
-				kipc_reply_commit(op_token[s]);
-				kipc_reply_half(s);
-				assert(err)	/* no call answered twice */
+			:: op_token[s] -> twice = true; kipc_reply(op_token[s])
 			:: else
 			fi;
 #endif
-			err = 0;
-			if
-			:: op_token[s] -> kipc_reply_half(s)
-			:: else
-			fi;
-			kipc_recv_take(m, s);
+			reply_recv(m, s);
+#ifdef REPLY_TWICE
+			assert(!twice || err == ENOENT || err == EIDRM);	/* no call answered twice */
+			twice = false;
+#endif
 			if
 			:: err == EIDRM -> break
 			:: else
@@ -2185,11 +2277,13 @@ proctype server(byte me)
 			:: else ->
 				if
 				:: took -> op_token[s] = token[s]
+				:: err == ENOENT -> op_token[s] = 0	/* by the program */
 				:: else
 				fi;
 				replied = false;
 				fired[me] = false
 			fi;
+			err = 0;
 			token[s] = 0;
 			took = false;
 			program_runs()
