@@ -126,10 +126,10 @@ void kipc_after_spend(struct kipc_after *after, struct kipc_msg *msg)
 	void *payload;
 
 	msg->spent = true;
-	if (msg->peeks)
+	if (msg->peeks || WARN_ON_ONCE(after->nr_payloads == KIPC_AFTER_MAX))
 		return;
 	payload = kipc_body_spend(&msg->body);
-	if (!payload || WARN_ON_ONCE(after->nr_payloads == KIPC_AFTER_MAX))
+	if (!payload)
 		return;
 	after->payloads[after->nr_payloads++] = payload;
 	after->more = true;

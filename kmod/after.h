@@ -2,7 +2,7 @@
 /*
  * DOC: what is left to do after ep->lock
  *
- * Nothing is woken, freed or dropped while an endpoint's lock is held. What a
+ * Nobody is woken and nothing freed while an endpoint's lock is held. What a
  * critical section wants done afterwards it notes in a struct kipc_after on its
  * stack; kipc_unlock() drops the lock and does it. The notes are of fixed size:
  * a critical section makes at most KIPC_BATCH steps of work and comes back for
@@ -42,7 +42,7 @@ struct task_struct;
  * @peekers: wake those who wait to peek
  * @readable: events for those who poll for messages
  * @writable: events for those who poll for room
- * @msgs: messages to drop a reference of, by kipc_msg.free_node
+ * @msgs: messages whose last reference was dropped, to free, by kipc_msg.free_node
  * @shares: shares to free, by kipc_share.free_node
  * @tasks: tasks to wake
  * @files: files with a newly finished call, each with a reference

@@ -136,7 +136,7 @@ enum kipc_msg_state {
  * @by_place: in the queue's order at the same time (ep->lock)
  * @blocked: in its share's blocked messages while BLOCKED (ep->lock)
  * @link: in ep->claims while CLAIMED and not aborted (ep->lock)
- * @free_node: on a kipc_after's list, when a reference is to be dropped
+ * @free_node: on a kipc_after's list, when the last reference has been dropped
  * @ref: sides that hold it
  * @prio: priority
  * @size: bytes of payload

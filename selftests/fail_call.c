@@ -32,6 +32,7 @@ static struct {
 	int own;	/* a handle with all rights */
 	int fd;		/* what calls are made on, */
 	uint32_t id;	/* with this id */
+	int other;	/* the other endpoint of hold_interrupted() */
 	long slabs;
 	unsigned int fds;
 } at;
@@ -53,6 +54,8 @@ static void tear_down(struct __test_metadata *_metadata)
 	kt_euid(0);
 	fail_pages(false);
 	close(at.own);
+	if (at.other)
+		close(at.other);
 	close(at.dev);
 	kt_restore_params();
 	EXPECT_TRUE(kt_until(kt_slab_objects() == at.slabs));
@@ -102,6 +105,23 @@ FIXTURE_TEARDOWN(server)
 	tear_down(_metadata);
 }
 
+static uint64_t interrupted_call(void);
+
+/*
+ * While any call that was interrupted is kept, who makes a new one is asked whether it
+ * has too many of them. Root has one, at another endpoint.
+ */
+static void hold_interrupted(size_t size)
+{
+	struct kipc_attr attr = { .max_size = (uint32_t)size, .max_bytes = 2 * size };
+
+	at.other = kt_private_mode(at.dev, 0, 0600, &attr);
+	at.own = at.other;
+	at.fd = at.other;
+	at.id = 0;
+	kt_need(interrupted_call());
+}
+
 /* An endpoint for messages of @size bytes, and room to start calls for that; no longer root */
 static void make(bool device, size_t size, unsigned int waiters)
 {
@@ -113,14 +133,6 @@ static void make(bool device, size_t size, unsigned int waiters)
 	kt_set_param("user_calls_max", 2);
 	kt_set_param("user_reply_room_max", 2 * size);
 	kt_set_param("user_capacity_max", 8 * size + 65536);
-	if (device)
-		at.own = kt_private_mode(at.dev, 0, 0666, &attr);
-	fail_become(KT_UID_A);
-	if (!device)
-		at.own = kt_private_mode(at.dev, 0, 0666, &attr);
-	at.fd = device ? at.dev : at.own;
-	at.id = device ? kt_id(at.own) : 0;
-	at.fds = kt_open_fds();
 	room_max = size;
 	request = fail_buffer(size);
 	reply = fail_buffer(size);
@@ -128,6 +140,16 @@ static void make(bool device, size_t size, unsigned int waiters)
 	answer = fail_buffer(size);
 	kt_fill(request, size, REQUEST);
 	kt_fill(answer, size, REPLY);
+	if (device) {
+		hold_interrupted(size);
+		at.own = kt_private_mode(at.dev, 0, 0666, &attr);
+	}
+	fail_become(KT_UID_A);
+	if (!device)
+		at.own = kt_private_mode(at.dev, 0, 0666, &attr);
+	at.fd = device ? at.dev : at.own;
+	at.id = device ? kt_id(at.own) : 0;
+	at.fds = kt_open_fds();
 }
 
 static struct kipc_op_rpc call_op(size_t size, unsigned int segs, size_t room,

@@ -585,7 +585,8 @@ struct kipc_op_reply {
  * @status: as for REPLY
  * @reply_error: fate of the reply half, 0 or -ECANCELED, for the restart of an
  *	interrupted call: pass 0. Written before any return after the reply; if it
- *	cannot be, EFAULT, and nothing is received
+ *	cannot be any more, EFAULT and nothing is received: the result's
+ *	KIPC_RESULT_REPLIED tells that the token is used up all the same
  * @replied: 1 once the reply half is done; as @reply_error
  * @pad: 0
  * @type: type of the reply
