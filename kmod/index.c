@@ -90,14 +90,9 @@ static bool kipc_subtree_has(const struct rb_node *rb, u64 end)
 /* The first one of a subtree with a place up to @end: there is one */
 static struct kipc_node *kipc_subtree_first(struct rb_node *rb, u64 end)
 {
-	for (;;) {
-		if (kipc_subtree_has(rb->rb_left, end))
-			rb = rb->rb_left;
-		else if (index_node(rb)->place <= end)
-			return index_node(rb);
-		else
-			rb = rb->rb_right;
-	}
+	while (kipc_subtree_has(rb->rb_left, end) || index_node(rb)->place > end)
+		rb = kipc_subtree_has(rb->rb_left, end) ? rb->rb_left : rb->rb_right;
+	return index_node(rb);
 }
 
 struct kipc_node *kipc_index_seek_upto(const struct kipc_index *index, u64 key, u64 place,
