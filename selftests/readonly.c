@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Calls whose struct cannot be written back, so that the token that would lead to
- * them is lost. The result can be written, and must be true all the more: it says
- * whether the server had the call, and has no token.
+ * them is lost, and a REPLY_RECV that cannot note that its reply was made. The
+ * result can be written, and must be true all the more: it says whether the server
+ * had the call, and has no token.
  *
  * These are the copies that fail-nth does not reach, see fail.h.
  */
@@ -61,6 +62,7 @@ struct server {
 	int fd;
 	pid_t tid;
 	bool answer;		/* else: interrupt the caller */
+	void *op;		/* its struct */
 	struct kipc_result result;
 };
 
@@ -122,6 +124,54 @@ TEST_F(readonly, rpc_whose_reply_cannot_be_stored_either)
 }
 
 /* What cannot be told is not done */
+/* Makes the struct of a REPLY_RECV unwritable while it waits, then sends it a message */
+static long seal_and_send(void *arg)
+{
+	struct server *server = arg;
+
+	if (!kt_until(kt_task_asleep(getpid(), server->tid)))
+		return -1;
+	kt_need(mprotect(server->op, 4096, PROT_READ) == 0);
+	return kt_send(server->fd, 0, 5, 0, "message", 7);
+}
+
+TEST_F(readonly, reply_recv_whose_reply_cannot_be_noted_any_more)
+{
+	struct server server = { .fd = self->fd, .tid = (pid_t)syscall(SYS_gettid) };
+	struct kipc_op_rpc call = { .flags = KIPC_ASYNC, .reply_room = SIZE };
+	struct kipc_op_rpc collect = {
+		.reply = { .base = kt_ptr(self->reply), .len = SIZE }, .flags = KIPC_NONBLOCK
+	};
+	struct kipc_op_reply_recv *op = kt_shared(4096);
+	struct kipc_result result;
+	struct kt_job *job;
+
+	ASSERT_EQ(0, kt_op_rpc(self->fd, &call));
+	ASSERT_EQ(0, kt_recv(self->fd, 0, KIPC_TRUNCATE, 0, self->buf, SIZE, &result));
+	*op = (struct kipc_op_reply_recv){
+		.token = result.token,
+		.reply = { .base = kt_ptr("reply"), .len = 5 },
+		.recv = {
+			.flags = KIPC_TRUNCATE,
+			.deadline = KIPC_FOREVER,
+			.payload = { .base = kt_ptr(self->buf), .len = SIZE },
+			.result = kt_ptr(&self->result),
+		},
+	};
+	server.op = op;
+	job = kt_start(KT_THREAD, seal_and_send, &server);
+	EXPECT_EQ(-EFAULT, kt_op_reply_recv(self->fd, op));
+	EXPECT_EQ(0, kt_join(job));
+	/* The reply was made, and that is told; the message is where it was */
+	EXPECT_EQ(KIPC_RESULT_REPLIED, self->result.flags);
+	EXPECT_EQ(-ENOENT, kt_reply(self->fd, result.token, 0, "no", 2));
+	EXPECT_EQ(7, kt_recv(self->fd, 0, KIPC_TRUNCATE, 0, self->buf, SIZE, &result));
+	EXPECT_EQ(5, result.type);
+	collect.token = call.token;
+	EXPECT_EQ(5, kt_op_rpc(self->fd, &collect));
+	EXPECT_EQ(0, memcmp("reply", self->reply, 5));
+}
+
 TEST_F(readonly, cancel)
 {
 	struct kipc_op_rpc op = { .flags = KIPC_ASYNC }, wait = { .flags = KIPC_NONBLOCK };

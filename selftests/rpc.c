@@ -370,6 +370,39 @@ TEST_F(rpc, truncate_stores_the_beginning_of_a_larger_reply)
 	EXPECT_TRUE(kt_quiet(self->srv));
 }
 
+TEST_F(rpc, truncate_cuts_the_reply_of_reply_recv_too)
+{
+	struct job *client = &self->jobs[0];
+	struct kipc_result result;
+	char buf[100];
+
+	client->fd = self->cli;
+	client->room = 4;
+	client->head.flags = KIPC_TRUNCATE;
+	job_start(client, job_rpc);
+	ASSERT_EQ(0, take(self->srv, &result));
+	/* what comes next is there already */
+	ASSERT_EQ(0, kt_send(self->srv, 0, 1, 0, "next", 4));
+	ASSERT_EQ(4, kipc_reply_recvmsg(self->srv,
+					&(struct kipc_msg){
+						.iov = &(struct iovec){ "0123456789", 10 },
+						.iovcnt = 1 },
+					&(struct kipc_msg){
+						.flags = KIPC_TRUNCATE,
+						.iov = &(struct iovec){ buf, sizeof(buf) },
+						.iovcnt = 1 },
+					&result, 0));
+	EXPECT_EQ(KIPC_RESULT_REPLIED, result.flags);
+	EXPECT_EQ(0, memcmp("next", buf, 4));
+	ASSERT_EQ(0, job_join(client));
+	EXPECT_EQ(4, client->ret);
+	EXPECT_EQ(KIPC_RESULT_DELIVERED | KIPC_RESULT_TRUNCATED, client->result.flags);
+	EXPECT_EQ(10, client->result.size);
+	EXPECT_EQ(0, memcmp("0123", client->out, 4));
+	EXPECT_EQ((char)JOB_POISON, client->out[4]);
+	EXPECT_TRUE(kt_quiet(self->srv));
+}
+
 /* Makes @size calls; each answer must be to its own question. */
 static void call_many(struct job *job)
 {
