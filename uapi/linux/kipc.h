@@ -55,6 +55,8 @@
 #define KIPC_IOV_MAX		1024	/* segments in one payload */
 #define KIPC_FILES_MAX		16	/* files in one message */
 #define KIPC_STATUS_MAX		511	/* largest status of a reply */
+#define KIPC_BATCH_MAX		64	/* messages in one batch */
+#define KIPC_BATCH_ALIGN	8	/* where a payload of a batch may begin */
 #define KIPC_KEY_RESERVED	(1ULL << 63)	/* creating needs CAP_IPC_OWNER */
 #define KIPC_FOREVER		(~0ULL)	/* deadline: none */
 #define KIPC_ID_UNMAPPED	(~0U)	/* uid or gid without a mapping */
@@ -491,6 +493,88 @@ struct kipc_op_recv {
 };
 
 /**
+ * struct kipc_batch_msg - one message of KIPC_IOC_SEND_BATCH
+ * @type: as for SEND
+ * @size: bytes of its payload
+ * @prio: as for SEND
+ * @pad: 0
+ */
+struct kipc_batch_msg {
+	__u64 type;
+	__u64 size;
+	__u32 prio;
+	__u32 pad;
+};
+
+/**
+ * struct kipc_op_send_batch - KIPC_IOC_SEND_BATCH: put several messages
+ * @flags: NONBLOCK REALTIME NORESTART
+ * @endpoint: id; device file only
+ * @deadline: until when to wait
+ * @base: address of the payloads
+ * @len: bytes there; must hold all of them
+ * @msgs: address of struct kipc_batch_msg[@count]
+ * @count: messages, 1 to KIPC_BATCH_MAX
+ * @pad: 0
+ * @reserved: 0
+ *
+ * As if SEND were called for each message in turn, with one deadline, up to the
+ * first error. The payloads stand one behind the other, each from the next
+ * multiple of KIPC_BATCH_ALIGN bytes after @base on. Needs what SEND needs.
+ *
+ * Return: messages sent, the first ones; the error that ended it is told when it is
+ * met again. Without any: an error as of SEND, or EINVAL (@len is too short for the
+ * first message).
+ */
+struct kipc_op_send_batch {
+	__u32 flags;
+	__u32 endpoint;
+	__u64 deadline;
+	__u64 base;
+	__u64 len;
+	__u64 msgs;
+	__u32 count;
+	__u32 pad;
+	__u64 reserved[2];
+};
+
+/**
+ * struct kipc_op_recv_batch - KIPC_IOC_RECV_BATCH: take several messages
+ * @flags: as for RECV, without PEEK
+ * @endpoint: id; device file only
+ * @type: as for RECV
+ * @deadline: until when to wait for the first message
+ * @base: address of the room for the payloads
+ * @len: bytes there
+ * @results: address of struct kipc_result[@count]; of those behind what is
+ *	returned nothing is said; the first is written as by RECV with EMSGSIZE
+ * @count: most messages to take, 1 to KIPC_BATCH_MAX
+ * @pad: 0
+ * @reserved: 0
+ *
+ * Waits for a message like RECV, then takes those that are there, in the order
+ * of its selector, as long as they fit into the rest of the room. It never waits
+ * for more. The payloads are stored one behind the other, each from the next
+ * multiple of KIPC_BATCH_ALIGN bytes after @base on, result->size bytes; TRUNCATE
+ * cuts the first only. Calls may be among them, each with its token. What was
+ * not returned is still in its place. Needs what RECV needs.
+ *
+ * Return: messages taken; without any, an error as of RECV.
+ */
+struct kipc_op_recv_batch {
+	__u32 flags;
+	__u32 endpoint;
+	__u64 type;
+	__u64 deadline;
+	__u64 base;
+	__u64 len;
+	__u64 results;
+	__u32 count;
+	__u32 pad;
+	__u64 reserved[2];
+};
+
+/**
  * struct kipc_op_rpc - KIPC_IOC_RPC: a call, and the wait for its reply
  * @flags: NONBLOCK REALTIME NORESTART IDEMPOTENT ASYNC NEXT TRUNCATE
  * @endpoint: id; device file only; ignored with @token, 0 with KIPC_NEXT
@@ -708,5 +792,7 @@ struct kipc_op_notify {
 #define KIPC_IOC_SHUTDOWN	_IOW(KIPC_IOC_MAGIC, 0x18, struct kipc_op_shutdown)
 #define KIPC_IOC_EVENT		_IOW(KIPC_IOC_MAGIC, 0x19, struct kipc_op_event)
 #define KIPC_IOC_NOTIFY		_IOW(KIPC_IOC_MAGIC, 0x1a, struct kipc_op_notify)
+#define KIPC_IOC_SEND_BATCH	_IOW(KIPC_IOC_MAGIC, 0x1b, struct kipc_op_send_batch)
+#define KIPC_IOC_RECV_BATCH	_IOW(KIPC_IOC_MAGIC, 0x1c, struct kipc_op_recv_batch)
 
 #endif /* _UAPI_LINUX_KIPC_H */
