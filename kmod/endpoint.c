@@ -149,7 +149,7 @@ int kipc_lock_share(struct kipc_ep *ep, struct kipc_file *file, struct kipc_afte
 	*share = found;
 	if (unlikely(!found))
 		return ep->dead ? -EIDRM : -ENOMEM;
-	found->refs++;
+	kipc_share_get(ep, found);
 	return 0;
 }
 

@@ -250,6 +250,12 @@ void kipc_ep_bury(struct kipc_ep *ep);
  */
 int kipc_lock_share(struct kipc_ep *ep, struct kipc_file *file, struct kipc_after *after,
 		    struct kipc_share **share) __acquires(&ep->lock);
+static inline void kipc_share_get(struct kipc_ep *ep, struct kipc_share *share)
+{
+	lockdep_assert_held(&ep->lock);
+	share->refs++;
+}
+
 /* @share may be NULL */
 void kipc_share_put(struct kipc_ep *ep, struct kipc_share *share, struct kipc_after *after);
 void kipc_share_free(struct kipc_share *share);

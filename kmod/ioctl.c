@@ -7,6 +7,7 @@
 #include <linux/uaccess.h>
 #include <linux/kipc.h>
 
+#include "batch.h"
 #include "call.h"
 #include "endpoint.h"
 #include "file.h"
@@ -35,6 +36,9 @@ static_assert(sizeof(struct kipc_op_token) == 32);
 static_assert(sizeof(struct kipc_op_shutdown) == 8);
 static_assert(sizeof(struct kipc_op_event) == 32);
 static_assert(sizeof(struct kipc_op_notify) == 56);
+static_assert(sizeof(struct kipc_batch_msg) == 24);
+static_assert(sizeof(struct kipc_op_send_batch) == 64);
+static_assert(sizeof(struct kipc_op_recv_batch) == 72);
 
 static noinline struct kipc_ep *kipc_target_by_id(struct kipc_file *file, u32 id)
 {
@@ -207,6 +211,32 @@ static long kipc_op_recv(struct kipc_file *file, struct kipc_op_recv *op, void _
 	return ret;
 }
 
+static long kipc_op_send_batch(struct kipc_file *file, struct kipc_op_send_batch *op,
+			       void __user *uop)
+{
+	struct kipc_ep *ep = kipc_target(file, op->endpoint, KIPC_RIGHT_SEND);
+	long ret;
+
+	if (IS_ERR(ep))
+		return PTR_ERR(ep);
+	ret = kipc_send_batch(file, ep, op);
+	kipc_untarget(file, ep);
+	return ret;
+}
+
+static long kipc_op_recv_batch(struct kipc_file *file, struct kipc_op_recv_batch *op,
+			       void __user *uop)
+{
+	struct kipc_ep *ep = kipc_target(file, op->endpoint, KIPC_RIGHT_RECV);
+	long ret;
+
+	if (IS_ERR(ep))
+		return PTR_ERR(ep);
+	ret = kipc_recv_batch(file, ep, op);
+	kipc_untarget(file, ep);
+	return ret;
+}
+
 static long kipc_op_rpc(struct kipc_file *file, struct kipc_op_rpc *op, void __user *uop)
 {
 	struct kipc_ep *ep = NULL;
@@ -346,6 +376,8 @@ KIPC_RUN(__flatten, recv, kipc_op_recv)
 KIPC_RUN(__flatten, rpc, kipc_op_rpc)
 KIPC_RUN(__flatten, reply, kipc_op_reply)
 KIPC_RUN(__flatten, reply_recv, kipc_op_reply_recv)
+KIPC_RUN(noinline, send_batch, kipc_op_send_batch)
+KIPC_RUN(noinline, recv_batch, kipc_op_recv_batch)
 KIPC_RUN(noinline, cancel, kipc_op_token)
 KIPC_RUN(noinline, wanted, kipc_op_token)
 KIPC_RUN(noinline, adopt, kipc_op_token)
@@ -383,6 +415,8 @@ static const struct kipc_operation kipc_operations[] = {
 	KIPC_OPERATION(SHUTDOWN, kipc_run_shutdown),
 	KIPC_OPERATION(EVENT, kipc_run_unsupported),
 	KIPC_OPERATION(NOTIFY, kipc_run_unsupported),
+	KIPC_OPERATION(SEND_BATCH, kipc_run_send_batch),
+	KIPC_OPERATION(RECV_BATCH, kipc_run_recv_batch),
 };
 
 #define KIPC_CMD_SIZE_BITS (_IOC_SIZEMASK << _IOC_SIZESHIFT)

@@ -424,6 +424,17 @@ void kipc_claim(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *aft
 	kipc_begin_claim(ep, msg);
 }
 
+struct kipc_msg *kipc_claim_next(struct kipc_ep *ep, const struct kipc_receiver *receiver,
+				 u64 room, struct kipc_after *after)
+{
+	struct kipc_msg *msg = kipc_select(ep, receiver);
+
+	if (!msg || msg->size > room || !kipc_sender_allowed(ep, msg))
+		return NULL;
+	kipc_claim(ep, msg, after);
+	return msg;
+}
+
 static void kipc_hand_over(struct kipc_ep *ep, struct kipc_msg *msg,
 			   struct kipc_receiver *receiver, struct kipc_after *after)
 {

@@ -134,6 +134,12 @@ bool kipc_shutdown_receivers(struct kipc_ep *ep, struct kipc_file *file, struct 
 			     struct kipc_after *after);
 
 void kipc_claim(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after);
+/*
+ * Claim the first message that @receiver may take, if it is not larger than @room; or
+ * NULL, also if its sender may not send any more (kipc_select_allowed() ends it).
+ */
+struct kipc_msg *kipc_claim_next(struct kipc_ep *ep, const struct kipc_receiver *receiver,
+				 u64 room, struct kipc_after *after);
 void kipc_unclaim(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after);
 /* False: the sender has left, the message is dropped, receive another */
 bool kipc_commit(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_file *file,

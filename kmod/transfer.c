@@ -23,7 +23,7 @@
 
 #define KIPC_SEND_FLAGS (KIPC_WAIT_FLAGS | KIPC_SYNC)
 
-static bool kipc_nonblock(const struct kipc_file *file, u32 flags)
+bool kipc_nonblock(const struct kipc_file *file, u32 flags)
 {
 	return flags & KIPC_NONBLOCK || (file->filp && file->filp->f_flags & O_NONBLOCK);
 }
@@ -95,8 +95,7 @@ void kipc_recv_end(struct kipc_recv *recv)
 	kipc_segs_free(&recv->segs);
 }
 
-/* ep->lock held: may this file receive, with this room? Asked again after each sleep. */
-static int kipc_recv_allowed(struct kipc_recv *recv, struct kipc_file *file, struct kipc_ep *ep)
+int kipc_recv_allowed(struct kipc_recv *recv, struct kipc_file *file, struct kipc_ep *ep)
 {
 	if (ep->dead)
 		return -EIDRM;
@@ -115,7 +114,7 @@ static int kipc_recv_allowed(struct kipc_recv *recv, struct kipc_file *file, str
 	return 0;
 }
 
-static bool kipc_recv_too_small(struct kipc_recv *recv, const struct kipc_msg *msg)
+bool kipc_recv_too_small(struct kipc_recv *recv, const struct kipc_msg *msg)
 {
 	if (msg->size <= recv->segs.total || recv->op->flags & KIPC_TRUNCATE)
 		return false;
@@ -162,8 +161,7 @@ static int kipc_recv_tell_user(struct kipc_recv *recv)
 	return 0;
 }
 
-/* Copy a claimed or peeked message out; bytes stored */
-static long kipc_recv_copy(struct kipc_recv *recv, struct kipc_msg *msg)
+long kipc_recv_copy(struct kipc_recv *recv, struct kipc_msg *msg)
 {
 	size_t size = min_t(u64, msg->size, recv->segs.total);
 	int err;
@@ -299,9 +297,8 @@ static struct kipc_msg *kipc_recv_begin(struct kipc_recv *recv, struct kipc_file
 	return err ? ERR_PTR(err) : msg;
 }
 
-/* Claim a message, waiting for it if need be: it, or ERR_PTR() */
-static struct kipc_msg *kipc_recv_claim(struct kipc_recv *recv, struct kipc_file *file,
-					struct kipc_ep *ep)
+struct kipc_msg *kipc_recv_claim(struct kipc_recv *recv, struct kipc_file *file,
+				 struct kipc_ep *ep)
 {
 	struct kipc_msg *msg;
 	bool wait, again;
@@ -317,6 +314,15 @@ static struct kipc_msg *kipc_recv_claim(struct kipc_recv *recv, struct kipc_file
 	return ERR_PTR(err == -EINTR ? kipc_deadline_interrupted(&recv->deadline) : err);
 }
 
+int kipc_recv_may_commit(struct kipc_file *file, struct kipc_ep *ep)
+{
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	if (file->shutdown)
+		return -ESHUTDOWN;
+	return file->ep ? 0 : kipc_ep_permission(ep, KIPC_MAY_RECV);
+}
+
 /*
  * The commit: 1 the message is ours, 0 its sender has left, or the error that puts
  * it back into its place.
@@ -329,12 +335,8 @@ static int kipc_recv_commit(struct kipc_recv *recv, struct kipc_file *file, stru
 	int done = 0;
 
 	kipc_lock(ep, &after);
-	if (!err && fatal_signal_pending(current))
-		err = -EINTR;
-	if (!err && file->shutdown)
-		err = -ESHUTDOWN;
-	if (!err && !file->ep)
-		err = kipc_ep_permission(ep, KIPC_MAY_RECV);
+	if (!err)
+		err = kipc_recv_may_commit(file, ep);
 	if (err)
 		kipc_unclaim(ep, msg, &after);
 	else if (kipc_commit(ep, msg, file, &after))
@@ -509,7 +511,7 @@ static noinline long kipc_recv_peek(struct kipc_recv *recv, struct kipc_file *fi
  * EMSGSIZE tells the size; the reply half of REPLY_RECV is always told; what was
  * told of a message that was not received after all is taken back.
  */
-static noinline long kipc_recv_failed(struct kipc_recv *recv, long err)
+noinline long kipc_recv_failed(struct kipc_recv *recv, long err)
 {
 	u64 size = err == -EMSGSIZE ? recv->result.size : 0;
 	s32 reply_error = recv->result.reply_error;
@@ -547,9 +549,7 @@ static int kipc_send_check(const struct kipc_op_send *op)
 	return 0;
 }
 
-/* The sender has to wait for the outcome */
-static long kipc_send_wait(struct kipc_ep *ep, struct kipc_msg *msg,
-			   struct kipc_deadline *deadline)
+long kipc_send_wait(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_deadline *deadline)
 {
 	int err = kipc_wait_done(msg, deadline);
 	struct kipc_after after __uninitialized;

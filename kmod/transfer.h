@@ -60,6 +60,26 @@ int kipc_recv_prepare(struct kipc_recv *recv, struct kipc_file *file,
 long kipc_recv_run(struct kipc_recv *recv, struct kipc_file *file, struct kipc_ep *ep);
 void kipc_recv_end(struct kipc_recv *recv);
 
+/* The steps of a receive, for RECV_BATCH: */
+/* Claim a message, waiting for it if need be: it, or ERR_PTR() */
+struct kipc_msg *kipc_recv_claim(struct kipc_recv *recv, struct kipc_file *file,
+				 struct kipc_ep *ep);
+/* ep->lock held: may this file receive, with this room? Asked again after each sleep. */
+int kipc_recv_allowed(struct kipc_recv *recv, struct kipc_file *file, struct kipc_ep *ep);
+/* Is a message larger than the room, and must not be cut? */
+bool kipc_recv_too_small(struct kipc_recv *recv, const struct kipc_msg *msg);
+/* Copy a claimed or peeked message and what is told of it out; bytes stored */
+long kipc_recv_copy(struct kipc_recv *recv, struct kipc_msg *msg);
+/* ep->lock held: may what was copied be made ours? */
+int kipc_recv_may_commit(struct kipc_file *file, struct kipc_ep *ep);
+/* Tell of the error what there is to tell; it is returned */
+long kipc_recv_failed(struct kipc_recv *recv, long err);
+
+/* Wait for the outcome of a posted message whose waiter we are, and let go of it */
+long kipc_send_wait(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_deadline *deadline);
+
+bool kipc_nonblock(const struct kipc_file *file, u32 flags);
+
 long kipc_send(struct kipc_file *file, struct kipc_ep *ep, const struct kipc_op_send *op);
 
 #endif /* _KIPC_TRANSFER_H */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* All of the module but main.c, as one unit: see Kbuild. */
 #include "after.c"
+#include "batch.c"
 #include "call.c"
 #include "deadline.c"
 #include "endpoint.c"
