@@ -33,6 +33,7 @@ static noinline void kipc_after_wake_polls(struct kipc_ep *ep, struct kipc_after
 static noinline void kipc_after_free_all(struct kipc_after *after)
 {
 	struct kipc_share *share;
+	struct kipc_pins *pins;
 	struct kipc_msg *msg;
 	struct hlist_node *next;
 	unsigned int i;
@@ -48,6 +49,8 @@ static noinline void kipc_after_free_all(struct kipc_after *after)
 		kvfree(after->payloads[i]);
 	hlist_for_each_entry_safe(msg, next, &after->msgs, free_node)
 		kipc_msg_free(msg);
+	hlist_for_each_entry_safe(pins, next, &after->pins, free_node)
+		kipc_pins_free(pins);
 	hlist_for_each_entry_safe(share, next, &after->shares, free_node)
 		kipc_share_free(share);
 }
@@ -128,6 +131,11 @@ void kipc_after_spend(struct kipc_after *after, struct kipc_msg *msg)
 	msg->spent = true;
 	if (msg->peeks || WARN_ON_ONCE(after->nr_payloads == KIPC_AFTER_MAX))
 		return;
+	if (unlikely(msg->pins)) {
+		hlist_add_head(&msg->pins->free_node, &after->pins);
+		msg->pins = NULL;
+		after->more = true;
+	}
 	payload = kipc_body_spend(&msg->body);
 	if (!payload)
 		return;

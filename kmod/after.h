@@ -44,6 +44,7 @@ struct task_struct;
  * @writable: events for those who poll for room
  * @msgs: messages whose last reference was dropped, to free, by kipc_msg.free_node
  * @shares: shares to free, by kipc_share.free_node
+ * @pins: pinned payloads to let go, by kipc_pins.free_node
  * @tasks: tasks to wake
  * @files: files with a newly finished call, each with a reference
  * @payloads: payloads to free
@@ -63,6 +64,7 @@ struct kipc_after {
 	__poll_t writable;
 	struct hlist_head msgs;
 	struct hlist_head shares;
+	struct hlist_head pins;
 	struct task_struct *tasks[KIPC_AFTER_MAX];
 	struct kipc_file *files[KIPC_AFTER_MAX];
 	void *payloads[KIPC_AFTER_MAX];

@@ -270,7 +270,8 @@ static struct kipc_msg *kipc_send_batch_msg(struct kipc_send_batch *batch,
 	step = min(kipc_batch_step(head->size), batch->len);
 	batch->base += step;
 	batch->len -= step;
-	return kipc_msg_new(batch->file->pool, &segs, head->type, head->prio, KIPC_KIND_MSG);
+	return kipc_msg_new(batch->file->pool, &segs, head->type, head->prio, KIPC_KIND_MSG,
+			    false);
 }
 
 /* Make up to @max messages of this round; -errno: why not all of them */

@@ -669,9 +669,12 @@ static noinline long kipc_rpc_interrupted(struct kipc_rpc *rpc, struct kipc_file
 
 	kipc_lock(ep, &after);
 	done = msg->done;
-	/* Who was given it, now or before it was redelivered, may have acted on it */
+	/*
+	 * Who was given it, now or before it was redelivered, may have acted on it. Who
+	 * still copies it from our own pages is not given it after all.
+	 */
 	outlives = !done && err == -EINTR && !fatal_signal_pending(current) &&
-		   (msg->deliveries || !kipc_msg_queued(msg));
+		   (msg->deliveries || !(kipc_msg_queued(msg) || msg->pins));
 	if (outlives) {
 		msg->waiter = NULL;
 		msg->waiting = false;
@@ -826,7 +829,8 @@ static struct kipc_call *kipc_call_new(const struct kipc_rpc *rpc, const struct 
 		return ERR_PTR(-EMSGSIZE);
 	if (ep->flags & KIPC_ENDPOINT_ONEWAY)
 		return ERR_PTR(-EOPNOTSUPP);
-	msg = kipc_msg_new(file->pool, &rpc->request, op->type, op->prio, KIPC_KIND_CALL);
+	msg = kipc_msg_new(file->pool, &rpc->request, op->type, op->prio, KIPC_KIND_CALL,
+			   !(op->flags & (KIPC_ASYNC | KIPC_IDEMPOTENT)));
 	if (IS_ERR(msg))
 		return ERR_CAST(msg);
 	call = to_call(msg);

@@ -78,6 +78,10 @@ unsigned int kipc_spares_max = 64;
 module_param_named(spares_max, kipc_spares_max, uint, 0644);
 MODULE_PARM_DESC(spares_max, "messages, calls and replies each that an open file keeps for its next");
 
+unsigned int kipc_pin_min = 16384;
+module_param_named(pin_min, kipc_pin_min, uint, 0644);
+MODULE_PARM_DESC(pin_min, "bytes from which on a waiting sender's payload stays in its pages; 0: never");
+
 void kipc_limits_get(struct kipc_limits *limits)
 {
 	memset(limits, 0, sizeof(*limits));

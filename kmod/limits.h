@@ -23,6 +23,7 @@ extern unsigned long kipc_user_reply_room_max;
 extern unsigned int kipc_handles_max;
 extern unsigned int kipc_waiters_max;
 extern unsigned int kipc_spares_max;
+extern unsigned int kipc_pin_min;
 
 #define KIPC_DEFAULT_MAX_SIZE	8192U
 #define KIPC_DEFAULT_MAX_MSGS	256U

@@ -7,6 +7,7 @@
 #include <linux/user_namespace.h>
 
 #include "call.h"
+#include "limits.h"
 #include "message.h"
 
 /*
@@ -122,6 +123,29 @@ int kipc_segs_write(const struct kipc_segs *segs, const struct kipc_buffer *from
 	return kipc_segs_write_iov(segs, from, size);
 }
 
+static noinline int kipc_segs_write_pins(const struct kipc_segs *segs,
+					 const struct kipc_pins *pins, size_t size)
+{
+	size_t at = 0;
+	unsigned int i;
+
+	for (i = 0; i < segs->nr && at < size; i++) {
+		size_t part = min_t(u64, segs->seg[i].len, size - at);
+
+		if (kipc_pins_copy_out(pins, at, segs->seg[i].base, part))
+			return -EFAULT;
+		at += part;
+	}
+	return 0;
+}
+
+int kipc_msg_write(const struct kipc_segs *segs, const struct kipc_msg *msg, size_t size)
+{
+	if (unlikely(msg->pins))
+		return kipc_segs_write_pins(segs, msg->pins, size);
+	return kipc_segs_write(segs, &msg->body.buffer, size);
+}
+
 void kipc_creds_tell(const struct kipc_creds *creds, struct kipc_result *result)
 {
 	struct user_namespace *ns = current_user_ns();
@@ -137,19 +161,33 @@ void kipc_creds_tell(const struct kipc_creds *creds, struct kipc_result *result)
 	result->pid = pid_vnr(creds->pid);
 }
 
-struct kipc_msg *kipc_msg_new(struct kipc_pool *pool, const struct kipc_segs *segs, u64 type,
-			      u32 prio, enum kipc_kind kind)
+static struct kipc_pins *kipc_segs_pin(const struct kipc_segs *segs)
 {
-	struct kipc_body *body = kipc_body_new(pool, kind, segs->total);
+	unsigned int least = READ_ONCE(kipc_pin_min);
+
+	if (likely(segs->total < least || !least || segs->nr > 1))
+		return NULL;
+	return kipc_pins_new(segs->seg->base, segs->total);
+}
+
+struct kipc_msg *kipc_msg_new(struct kipc_pool *pool, const struct kipc_segs *segs, u64 type,
+			      u32 prio, enum kipc_kind kind, bool pin)
+{
+	struct kipc_pins *pins = pin ? kipc_segs_pin(segs) : NULL;
+	struct kipc_body *body = kipc_body_new(pool, kind, pins ? 0 : segs->total);
 	struct kipc_msg *msg;
 
-	if (!body)
+	if (!body) {
+		if (pins)
+			kipc_pins_free(pins);
 		return ERR_PTR(-ENOMEM);
-	if (kipc_segs_read(segs, &body->buffer)) {
+	}
+	if (!pins && kipc_segs_read(segs, &body->buffer)) {
 		kipc_body_free(body, kind);
 		return ERR_PTR(-EFAULT);
 	}
 	msg = container_of(body, struct kipc_msg, body);
+	msg->pins = pins;
 	msg->flags = 0;
 	msg->error = 0;
 	msg->deliveries = 0;
@@ -174,6 +212,8 @@ void kipc_msg_free(struct kipc_msg *msg)
 	kipc_creds_put(&msg->creds);
 	if (unlikely(msg->cred))
 		put_cred(msg->cred);
+	if (unlikely(msg->pins))
+		kipc_pins_free(msg->pins);
 	if (msg->call) {
 		kipc_call_destroy(to_call(msg));
 		kipc_body_free(&msg->body, KIPC_KIND_CALL);

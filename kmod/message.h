@@ -39,6 +39,7 @@
 #include <linux/kipc.h>
 
 #include "index.h"
+#include "pins.h"
 #include "pool.h"
 
 struct kipc_ep;
@@ -131,6 +132,8 @@ enum kipc_msg_state {
  * struct kipc_msg - one message
  * @body: memory for the payload; once it is delivered and not needed any more the
  *	buffer is NULL
+ * @pins: or it is here, in the sender's pages; NULL once it is spent (ep->lock; who has
+ *	claimed it may read it without)
  * @node: key = type, place = priority and arrival; in the queue's index while
  *	BLOCKED or QUEUED (ep->lock)
  * @by_place: in the queue's order at the same time (ep->lock)
@@ -163,6 +166,7 @@ enum kipc_msg_state {
  */
 struct kipc_msg {
 	struct kipc_body body;
+	struct kipc_pins *pins;
 	struct kipc_node node;
 	struct rb_node by_place;
 	struct rb_node blocked;
@@ -215,11 +219,14 @@ static inline bool kipc_msg_queued(const struct kipc_msg *msg)
 
 /*
  * A new message (of KIPC_KIND_CALL: the one inside a new call) with one reference,
- * its body from @pool, the payload copied from @segs and the caller as its sender;
- * or ERR_PTR().
+ * its body from @pool, the payload that of @segs and the caller as its sender; or
+ * ERR_PTR(). With @pin its sender waits for the delivery, of which there is one: the
+ * payload may stay where it is.
  */
 struct kipc_msg *kipc_msg_new(struct kipc_pool *pool, const struct kipc_segs *segs, u64 type,
-			      u32 prio, enum kipc_kind kind);
+			      u32 prio, enum kipc_kind kind, bool pin);
+/* Copy the first @size bytes of its payload to @segs; -EFAULT */
+int kipc_msg_write(const struct kipc_segs *segs, const struct kipc_msg *msg, size_t size);
 void kipc_msg_free(struct kipc_msg *msg);
 
 static inline void kipc_msg_put(struct kipc_msg *msg)

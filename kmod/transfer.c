@@ -166,7 +166,7 @@ long kipc_recv_copy(struct kipc_recv *recv, struct kipc_msg *msg)
 	size_t size = min_t(u64, msg->size, recv->segs.total);
 	int err;
 
-	err = kipc_segs_write(&recv->segs, &msg->body.buffer, size);
+	err = kipc_msg_write(&recv->segs, msg, size);
 	if (err)
 		return err;
 	kipc_recv_tell(recv, msg);
@@ -416,15 +416,19 @@ static struct kipc_msg *kipc_peek_once(struct kipc_recv *recv, struct kipc_file 
 	return err ? ERR_PTR(err) : msg;
 }
 
-static void kipc_peek_end(struct kipc_ep *ep, struct kipc_msg *msg)
+/* False: the sender has left meanwhile, and may have changed what was in its pages */
+static bool kipc_peek_end(struct kipc_ep *ep, struct kipc_msg *msg)
 {
 	struct kipc_after after __uninitialized;
+	bool good;
 
 	kipc_lock(ep, &after);
+	good = !msg->pins || !(msg->spent || msg->done);
 	if (!--msg->peeks && msg->spent)
 		kipc_after_spend(&after, msg);
 	kipc_unlock(ep, &after);
 	kipc_msg_put(msg);
+	return good;
 }
 
 /* Count the peeker as a waiter while it sleeps */
@@ -493,18 +497,27 @@ static struct kipc_msg *kipc_peek_find(struct kipc_recv *recv, struct kipc_file 
 static noinline long kipc_recv_peek(struct kipc_recv *recv, struct kipc_file *file,
 				    struct kipc_ep *ep)
 {
+	unsigned int tries = 0;
 	struct kipc_msg *msg;
 	long copied;
+	int err;
 
-	msg = kipc_peek_find(recv, file, ep);
-	if (IS_ERR(msg))
-		return PTR_ERR(msg);
-	if (kipc_recv_too_small(recv, msg))
-		copied = -EMSGSIZE;
-	else
-		copied = kipc_recv_copy(recv, msg);
-	kipc_peek_end(ep, msg);
-	return copied;
+	for (;;) {
+		msg = kipc_peek_find(recv, file, ep);
+		if (IS_ERR(msg))
+			return PTR_ERR(msg);
+		if (kipc_recv_too_small(recv, msg))
+			copied = -EMSGSIZE;
+		else
+			copied = kipc_recv_copy(recv, msg);
+		if (kipc_peek_end(ep, msg))
+			return copied;
+		if (++tries >= KIPC_BATCH) {
+			err = kipc_deadline_check(&recv->deadline);
+			if (err)
+				return err;
+		}
+	}
 }
 
 /*
@@ -625,7 +638,8 @@ long kipc_send(struct kipc_file *file, struct kipc_ep *ep, const struct kipc_op_
 		err = -EAGAIN;	/* nobody has received it before it is sent */
 	if (err)
 		goto out;
-	msg = kipc_msg_new(file->pool, &segs, op->type, op->prio, KIPC_KIND_MSG);
+	msg = kipc_msg_new(file->pool, &segs, op->type, op->prio, KIPC_KIND_MSG,
+			   op->flags & KIPC_SYNC);
 	if (IS_ERR(msg)) {
 		err = PTR_ERR(msg);
 		goto out;

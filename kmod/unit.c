@@ -11,6 +11,7 @@
 #include "limits.c"
 #include "message.c"
 #include "ns.c"
+#include "pins.c"
 #include "pool.c"
 #include "proc.c"
 #include "queue.c"

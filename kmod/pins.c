@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* See pins.h. */
+#include <linux/capability.h>
+#include <linux/cred.h>
+#include <linux/highmem.h>
+#include <linux/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/user.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "pins.h"
+
+static bool kipc_pins_charge(struct user_struct *user, unsigned long nr)
+{
+	unsigned long limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
+	long locked = atomic_long_read(&user->locked_vm);
+
+	do {
+		if (locked + nr > limit && !capable(CAP_IPC_LOCK))
+			return false;
+	} while (!atomic_long_try_cmpxchg(&user->locked_vm, &locked, locked + nr));
+	return true;
+}
+
+static bool kipc_pins_pin(struct kipc_pins *pins, unsigned long start)
+{
+	int pinned = pin_user_pages_fast(start, pins->nr, FOLL_LONGTERM, pins->pages);
+
+	if (pinned == pins->nr)
+		return true;
+	if (pinned > 0)
+		unpin_user_pages(pins->pages, pinned);
+	return false;
+}
+
+noinline struct kipc_pins *kipc_pins_new(u64 base, size_t size)
+{
+	unsigned long nr = DIV_ROUND_UP(offset_in_page(base) + size, PAGE_SIZE);
+	struct kipc_pins *pins;
+
+	if (!access_ok(u64_to_user_ptr(base), size))
+		return NULL;
+	pins = kvmalloc(struct_size(pins, pages, nr), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!pins)
+		return NULL;
+	pins->size = size;
+	pins->offset = offset_in_page(base);
+	pins->nr = nr;
+	pins->user = current_user();
+	if (!kipc_pins_charge(pins->user, nr))
+		goto free;
+	if (!kipc_pins_pin(pins, base & PAGE_MASK))
+		goto uncharge;
+	get_uid(pins->user);
+	return pins;
+
+uncharge:
+	atomic_long_sub(nr, &pins->user->locked_vm);
+free:
+	kvfree(pins);
+	return NULL;
+}
+
+noinline void kipc_pins_free(struct kipc_pins *pins)
+{
+	unpin_user_pages(pins->pages, pins->nr);
+	atomic_long_sub(pins->nr, &pins->user->locked_vm);
+	free_uid(pins->user);
+	kvfree(pins);
+}
+
+/* Within one page */
+static int kipc_pins_copy_part(struct page *page, unsigned int offset, u64 to, size_t len)
+{
+	char *from = kmap_local_page(page);
+	/* Unchecked as all payloads are, see message.c: it is a part of this page */
+	unsigned long left = _copy_to_user(u64_to_user_ptr(to), from + offset, len);
+
+	kunmap_local(from);
+	return left ? -EFAULT : 0;
+}
+
+int kipc_pins_copy_out(const struct kipc_pins *pins, size_t at, u64 to, size_t len)
+{
+	if (WARN_ON_ONCE(at > pins->size || len > pins->size - at))
+		return -EFAULT;
+	at += pins->offset;
+	while (len) {
+		unsigned int offset = offset_in_page(at);
+		size_t part = min_t(size_t, len, PAGE_SIZE - offset);
+
+		if (kipc_pins_copy_part(pins->pages[at >> PAGE_SHIFT], offset, to, part))
+			return -EFAULT;
+		at += part;
+		to += part;
+		len -= part;
+	}
+	return 0;
+}
