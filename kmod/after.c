@@ -45,8 +45,7 @@ static noinline void kipc_after_free_all(struct kipc_after *after)
 		wake_up_poll(&file->call_wait, EPOLLPRI);
 		kipc_file_put(file);
 	}
-	for (i = 0; i < after->nr_payloads; i++)
-		kvfree(after->payloads[i]);
+	kipc_buffers_free(&after->buffers);
 	hlist_for_each_entry_safe(msg, next, &after->msgs, free_node)
 		kipc_msg_free(msg);
 	hlist_for_each_entry_safe(pins, next, &after->pins, free_node)
@@ -126,21 +125,16 @@ void kipc_after_put(struct kipc_after *after, struct kipc_msg *msg)
 
 void kipc_after_spend(struct kipc_after *after, struct kipc_msg *msg)
 {
-	void *payload;
-
 	msg->spent = true;
-	if (msg->peeks || WARN_ON_ONCE(after->nr_payloads == KIPC_AFTER_MAX))
+	if (msg->peeks)
 		return;
 	if (unlikely(msg->pins)) {
 		hlist_add_head(&msg->pins->free_node, &after->pins);
 		msg->pins = NULL;
 		after->more = true;
 	}
-	payload = kipc_body_spend(&msg->body);
-	if (!payload)
-		return;
-	after->payloads[after->nr_payloads++] = payload;
-	after->more = true;
+	kipc_body_spend(&msg->body, &after->buffers);
+	after->more |= !!after->buffers.first;
 }
 
 void kipc_after_finished(struct kipc_after *after, struct kipc_file *file)

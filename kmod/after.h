@@ -36,7 +36,6 @@ struct task_struct;
  * struct kipc_after - the notes
  * @nr_tasks: entries in @tasks
  * @nr_files: entries in @files
- * @nr_payloads: entries in @payloads
  * @more: there is something beside tasks to wake and room to give away
  * @room: room was made: admit blocked senders
  * @peekers: wake those who wait to peek
@@ -45,9 +44,9 @@ struct task_struct;
  * @msgs: messages whose last reference was dropped, to free, by kipc_msg.free_node
  * @shares: shares to free, by kipc_share.free_node
  * @pins: pinned payloads to let go, by kipc_pins.free_node
+ * @buffers: payloads to free
  * @tasks: tasks to wake
  * @files: files with a newly finished call, each with a reference
- * @payloads: payloads to free
  *
  * kipc_lock() sets all but the arrays, whose entries count from their numbers on.
  * So whoever has one on the stack declares it __uninitialized: half a kilobyte need
@@ -56,7 +55,6 @@ struct task_struct;
 struct kipc_after {
 	u8 nr_tasks;
 	u8 nr_files;
-	u8 nr_payloads;
 	bool more;
 	bool room;
 	bool peekers;
@@ -65,9 +63,9 @@ struct kipc_after {
 	struct hlist_head msgs;
 	struct hlist_head shares;
 	struct hlist_head pins;
+	struct hlist_head buffers;
 	struct task_struct *tasks[KIPC_AFTER_MAX];
 	struct kipc_file *files[KIPC_AFTER_MAX];
-	void *payloads[KIPC_AFTER_MAX];
 };
 
 /* Take ep->lock with empty notes; drop it and do what they say */

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* See pool.h. */
-#include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 
@@ -77,13 +76,14 @@ void kipc_pool_close(struct kipc_pool *pool)
 {
 	struct hlist_node *next;
 	struct kipc_body *body;
-	unsigned int kind;
+	unsigned int kind, i;
 
 	/* From then on nothing is put into it */
 	spin_lock(&pool->lock);
 	pool->closed = true;
 	spin_unlock(&pool->lock);
-	kvfree(pool->buffer.data);
+	for (i = 0; i < KIPC_SPARE_SIZES; i++)
+		kipc_buffers_free(&pool->buffers[i]);
 	for (kind = 0; kind < KIPC_KINDS; kind++) {
 		body = xchg(&pool->hot[kind], KIPC_POOL_CLOSED);
 		if (body)
@@ -104,27 +104,52 @@ static noinline struct kipc_body *kipc_body_alloc(struct kipc_pool *pool, enum k
 	return body;
 }
 
-/* The spare buffer, if it is large enough and not much too large. Under pool->lock. */
-static struct kipc_buffer kipc_pool_take_buffer(struct kipc_pool *pool, size_t size)
+/* What a payload needs, as the allocator would round it anyhow */
+static size_t kipc_buffer_size(size_t size)
 {
-	struct kipc_buffer buffer = pool->buffer;
+	return size <= KIPC_SPARE_BUFFER_MAX ? roundup_pow_of_two(size) : size;
+}
 
-	if (size > buffer.size || size <= buffer.size / 2)
-		return (struct kipc_buffer){};
-	pool->buffer = (struct kipc_buffer){};
+static struct hlist_head *kipc_pool_buffers(struct kipc_pool *pool, size_t size)
+{
+	return &pool->buffers[ilog2(size / KIPC_SPARE_BUFFER_MIN)];
+}
+
+/* One of this size, or NULL */
+static void *kipc_pool_take_buffer(struct kipc_pool *pool, size_t size)
+{
+	struct hlist_head *buffers = kipc_pool_buffers(pool, size);
+	struct hlist_node *buffer;
+
+	lockdep_assert_held(&pool->lock);
+	buffer = buffers->first;
+	if (buffer) {
+		__hlist_del(buffer);
+		pool->spare_bytes -= size;
+	}
 	return buffer;
 }
 
-/* What a payload needs, as the allocator would round it anyhow */
-static noinline struct kipc_buffer kipc_buffer_alloc(size_t size)
+/*
+ * Is there room for one of @size? Else some of the largest have to go, so that it is
+ * the sizes last used that are kept.
+ */
+static bool kipc_pool_has_room(struct kipc_pool *pool, size_t size, struct hlist_head *rest)
 {
-	struct kipc_buffer buffer;
+	size_t other = KIPC_SPARE_BUFFER_MAX;
+	unsigned int dropped = 0;
 
-	buffer.size = size <= KIPC_SPARE_BUFFER_MAX ? roundup_pow_of_two(size) : size;
-	buffer.data = kvmalloc(buffer.size, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-	if (!buffer.data)
-		buffer.size = 0;
-	return buffer;
+	while (pool->spare_bytes + size > KIPC_SPARE_BYTES && dropped < KIPC_BATCH) {
+		struct hlist_node *buffer = kipc_pool_take_buffer(pool, other);
+
+		if (buffer) {
+			hlist_add_head(buffer, rest);
+			dropped++;
+		} else {
+			other /= 2;
+		}
+	}
+	return pool->spare_bytes + size <= KIPC_SPARE_BYTES;
 }
 
 static noinline struct kipc_body *kipc_body_other(struct kipc_pool *pool, enum kipc_kind kind)
@@ -146,13 +171,18 @@ static noinline struct kipc_body *kipc_body_large(struct kipc_body *body, enum k
 {
 	struct kipc_pool *pool = body->pool;
 
-	spin_lock(&pool->lock);
-	body->buffer = kipc_pool_take_buffer(pool, size);
-	spin_unlock(&pool->lock);
+	body->buffer.size = kipc_buffer_size(size);
+	body->buffer.data = NULL;
+	if (body->buffer.size <= KIPC_SPARE_BUFFER_MAX) {
+		spin_lock(&pool->lock);
+		body->buffer.data = kipc_pool_take_buffer(pool, body->buffer.size);
+		spin_unlock(&pool->lock);
+	}
 	if (!body->buffer.data)
-		body->buffer = kipc_buffer_alloc(size);
+		body->buffer.data = kvmalloc(body->buffer.size, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (body->buffer.data)
 		return body;
+	body->buffer.size = 0;
 	kipc_body_free(body, kind);
 	return NULL;
 }
@@ -173,35 +203,54 @@ struct kipc_body *kipc_body_new(struct kipc_pool *pool, enum kipc_kind kind, siz
 	return body;
 }
 
-/* Into the pool with what fits there; the rest is returned */
-static void *kipc_pool_keep_buffer(struct kipc_pool *pool, struct kipc_buffer buffer)
+/* Into the pool, if it fits there */
+static void kipc_pool_keep_buffer(struct kipc_pool *pool, const struct kipc_buffer *buffer,
+				  struct hlist_head *rest)
 {
-	void *other = pool->buffer.data;
+	struct hlist_head *buffers = rest;
 
 	lockdep_assert_held(&pool->lock);
-	if (pool->closed || !READ_ONCE(kipc_spares_max) || buffer.size > KIPC_SPARE_BUFFER_MAX)
-		return buffer.data;
-	pool->buffer = buffer;
-	return other;
+	if (!pool->closed && READ_ONCE(kipc_spares_max) &&
+	    buffer->size <= KIPC_SPARE_BUFFER_MAX &&
+	    kipc_pool_has_room(pool, buffer->size, rest)) {
+		buffers = kipc_pool_buffers(pool, buffer->size);
+		pool->spare_bytes += buffer->size;
+	}
+	hlist_add_head(buffer->data, buffers);
 }
 
-static noinline void *kipc_buffer_spend(struct kipc_pool *pool, struct kipc_buffer *buffer)
+static noinline void kipc_buffer_spend(struct kipc_pool *pool, struct kipc_buffer *buffer,
+				       struct hlist_head *rest)
 {
-	void *rest;
-
 	spin_lock(&pool->lock);
-	rest = kipc_pool_keep_buffer(pool, *buffer);
+	kipc_pool_keep_buffer(pool, buffer, rest);
 	spin_unlock(&pool->lock);
 	*buffer = (struct kipc_buffer){};
-	return rest;
 }
 
-void *kipc_body_spend(struct kipc_body *body)
+void kipc_body_spend(struct kipc_body *body, struct hlist_head *rest)
 {
 	/* Buffers of their own are larger */
-	if (likely(body->buffer.size <= KIPC_INLINE_SIZE))
-		return NULL;
-	return kipc_buffer_spend(body->pool, &body->buffer);
+	if (unlikely(body->buffer.size > KIPC_INLINE_SIZE))
+		kipc_buffer_spend(body->pool, &body->buffer, rest);
+}
+
+noinline void kipc_buffers_free(struct hlist_head *buffers)
+{
+	struct hlist_node *buffer, *next;
+
+	for (buffer = buffers->first; buffer; buffer = next) {
+		next = buffer->next;
+		kvfree(buffer);
+	}
+}
+
+static noinline void kipc_buffer_free(struct kipc_body *body)
+{
+	HLIST_HEAD(rest);
+
+	kipc_buffer_spend(body->pool, &body->buffer, &rest);
+	kipc_buffers_free(&rest);
 }
 
 /* It does not fit into the place at hand */
@@ -223,7 +272,7 @@ static noinline void kipc_body_put(struct kipc_body *body, enum kipc_kind kind)
 void kipc_body_free(struct kipc_body *body, enum kipc_kind kind)
 {
 	if (unlikely(body->buffer.size > KIPC_INLINE_SIZE))
-		kvfree(kipc_buffer_spend(body->pool, &body->buffer));
+		kipc_buffer_free(body);
 	if (unlikely(!READ_ONCE(kipc_spares_max) || cmpxchg(&body->pool->hot[kind], NULL, body)))
 		kipc_body_put(body, kind);
 }

@@ -10,9 +10,10 @@
  *
  * A body belongs to one pool, which it holds, all its life. A pool keeps a few
  * bodies of each kind (parameter spares_max), one of them at hand without the lock,
- * and one payload buffer that is larger than what a body has inside. It closes with
- * the struct file; what comes back later is freed. What was in a body is not erased: nothing
- * of it is read before it has been written anew.
+ * and, up to KIPC_SPARE_BYTES in all, payload buffers that are larger than what a body
+ * has inside. It closes with the struct file; what comes back later is freed. What was
+ * in a body or a buffer is not erased: nothing of it is read before it has been written
+ * anew.
  *
  * The lock of a pool is the innermost.
  */
@@ -20,6 +21,7 @@
 #define _KIPC_POOL_H
 
 #include <linux/list.h>
+#include <linux/log2.h>
 #include <linux/refcount.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
@@ -27,8 +29,11 @@
 /* Payloads up to this size need no memory of their own */
 #define KIPC_INLINE_SIZE	128
 
-/* The largest buffer that a pool keeps */
+/* The least and the largest buffer that a pool keeps, powers of two; bytes in all */
+#define KIPC_SPARE_BUFFER_MIN	256
 #define KIPC_SPARE_BUFFER_MAX	65536
+#define KIPC_SPARE_BYTES	(256 << 10)
+#define KIPC_SPARE_SIZES	(ilog2(KIPC_SPARE_BUFFER_MAX / KIPC_SPARE_BUFFER_MIN) + 1)
 
 /* What has a body */
 enum kipc_kind {
@@ -68,7 +73,8 @@ struct kipc_body {
  * @closed: nothing is kept any more
  * @nr_spares: how many, by kind
  * @spares: the bodies, by kind
- * @buffer: a spare buffer, or NULL
+ * @spare_bytes: in @buffers
+ * @buffers: spare buffers, by size; each begins with its link
  */
 struct kipc_pool {
 	refcount_t ref;
@@ -77,7 +83,8 @@ struct kipc_pool {
 	bool closed;
 	unsigned int nr_spares[KIPC_KINDS];
 	struct hlist_head spares[KIPC_KINDS];
-	struct kipc_buffer buffer;
+	unsigned int spare_bytes;
+	struct hlist_head buffers[KIPC_SPARE_SIZES];
 };
 
 struct kipc_pool *kipc_pool_new(void);
@@ -93,10 +100,12 @@ struct kipc_body *kipc_body_new(struct kipc_pool *pool, enum kipc_kind kind, siz
 void kipc_body_free(struct kipc_body *body, enum kipc_kind kind);
 
 /*
- * The payload is not needed any more. What is returned is to be freed by kvfree()
- * where that is allowed; NULL: nothing. Does not sleep.
+ * The payload is not needed any more. What the pool does not keep is added to @rest,
+ * to be freed by kipc_buffers_free() where that is allowed. Does not sleep.
  */
-void *kipc_body_spend(struct kipc_body *body);
+void kipc_body_spend(struct kipc_body *body, struct hlist_head *rest);
+/* May sleep */
+void kipc_buffers_free(struct hlist_head *buffers);
 
 int kipc_pool_init(void);
 void kipc_pool_exit(void);
