@@ -63,6 +63,13 @@ static inline void libkipc_result(struct kipc_result *result)
 		*result = (struct kipc_result){ 0 };
 }
 
+/* Those from @from to before @to */
+static inline void libkipc_results(struct kipc_result *results, unsigned int from, unsigned int to)
+{
+	for (; from < to; from++)
+		results[from] = (struct kipc_result){ 0 };
+}
+
 /* NULL stands for a zeroed message */
 static inline const struct kipc_msg *libkipc_msg(const struct kipc_msg *msg)
 {
@@ -85,6 +92,8 @@ enum {
 	LIBKIPC_CALL_USES = LIBKIPC_SEND_USES | LIBKIPC_COOKIE,
 	LIBKIPC_REPLY_USES = LIBKIPC_TYPE | LIBKIPC_STATUS,
 	LIBKIPC_ROOM_USES = 0,
+	LIBKIPC_SEND_BATCH_USES = LIBKIPC_ENDPOINT,
+	LIBKIPC_RECV_BATCH_USES = LIBKIPC_TYPE | LIBKIPC_ENDPOINT,
 };
 
 /* Can @msg be what it is passed as? */
@@ -107,6 +116,12 @@ static inline bool libkipc_valid(const struct kipc_msg *msg, unsigned int uses)
 		unused |= msg->after | msg->after_type;
 
 	return !unused && msg->iovcnt <= KIPC_IOV_MAX;
+}
+
+/* The same for a batch, whose payloads lie in one buffer, and without files */
+static inline bool libkipc_valid_batch(const struct kipc_msg *batch, unsigned int uses)
+{
+	return libkipc_valid(batch, uses) && batch->iovcnt == 1 && !batch->nfds;
 }
 
 /*

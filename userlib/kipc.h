@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include <sys/uio.h>
-#include <linux/kipc.h>	/* flags, struct kipc_limits, kipc_attr, kipc_result, kipc_endpoint */
+#include <linux/kipc.h>	/* flags, struct kipc_limits, kipc_attr, kipc_result, kipc_endpoint, ... */
 
 #ifdef __cplusplus
 extern "C" {
@@ -404,6 +404,77 @@ int kipc_sendmsg(int fd, const struct kipc_msg *msg, int timeout_ms);
  */
 ssize_t kipc_recvmsg(int fd, const struct kipc_msg *msg, struct kipc_result *result,
 		     int timeout_ms);
+
+/**
+ * kipc_batch_next() - where the next payload of a batch begins
+ * @at: bytes from the beginning of the buffer to this payload; the first is at 0
+ * @size: bytes of this payload
+ *
+ * For both sides: who sends puts the payloads there, who receives finds them there.
+ *
+ * Return: bytes from the beginning of the buffer to the next one.
+ *
+ * Since: 0.1
+ */
+static inline size_t kipc_batch_next(size_t at, uint64_t size)
+{
+	const uint64_t align = KIPC_BATCH_ALIGN;
+
+	return (size_t)((at + size + align - 1) / align * align);
+}
+
+/**
+ * kipc_send_batch() - send several messages
+ * @fd: handle with KIPC_RIGHT_SEND; or device file, needs w
+ * @batch: what holds for all: iov, one segment with the payloads, each where
+ *	kipc_batch_next() says; endpoint; flags KIPC_NONBLOCK, REALTIME, NORESTART
+ * @msgs: type, size and prio of each
+ * @count: how many, 1 to KIPC_BATCH_MAX
+ * @timeout_ms: how long to wait for room, for all of them together
+ *
+ * As if kipc_sendmsg() were called for each in turn, up to the first error. What
+ * was sent is sent: an error that comes after the first message is not told, but
+ * met again by who sends the rest.
+ *
+ * Return: messages sent, at least 1: the first ones; or, when none was sent,
+ * -EMSGSIZE (the first is larger than max_size), -EACCES, -EINVAL (also: @batch
+ * has not one segment, or that is too short for the first message), and the
+ * errors of waiting.
+ *
+ * Since: 0.1
+ */
+int kipc_send_batch(int fd, const struct kipc_msg *batch, const struct kipc_batch_msg *msgs,
+		    unsigned int count, int timeout_ms);
+
+/**
+ * kipc_recv_batch() - take several messages
+ * @fd: handle with KIPC_RIGHT_RECV; or device file, needs r, for one-way
+ *	messages only
+ * @batch: what to take and where to put it: iov, one segment for all payloads;
+ *	endpoint; flags KIPC_TYPE_EQ, TYPE_LE or TYPE_NE with type; KIPC_TRUNCATE,
+ *	ANYSIZE, NOCALLS, NONBLOCK, REALTIME, NORESTART
+ * @results: written: what is known of each; not NULL
+ * @count: how many there may be, 1 to KIPC_BATCH_MAX
+ * @timeout_ms: how long to wait for the first
+ *
+ * Takes what is there, in the order of kipc_recvmsg(), as long as it fits; only
+ * if nothing is there it waits, for one message. The first payload is at the
+ * beginning of the buffer, the others where kipc_batch_next() says, each of
+ * result->size bytes. What does not fit behind others stays for the next receive;
+ * the first must fit, as for kipc_recvmsg(), and it alone is cut by KIPC_TRUNCATE.
+ * Each message whose result->token is not 0 is a call, and owed a reply of its own.
+ *
+ * What was not taken is still in its place, and its results are zeros.
+ *
+ * Return: messages taken, at least 1; or, when none was, -EMSGSIZE (the room is
+ * below max_size; with KIPC_ANYSIZE below the first message, and results->size is
+ * the room needed), -EACCES, -ESHUTDOWN, -EINVAL (also: @batch has not one
+ * segment), and the errors of waiting.
+ *
+ * Since: 0.1
+ */
+int kipc_recv_batch(int fd, const struct kipc_msg *batch, struct kipc_result *results,
+		    unsigned int count, int timeout_ms);
 
 /**
  * kipc_rpcmsg() - make a call and wait for its reply

@@ -39,6 +39,7 @@ static void every_function(int fd, int error)
 	struct iovec iov = { buf, sizeof(buf) };
 	struct kipc_msg msg;
 	struct kipc_result result;
+	struct kipc_batch_msg entry;
 	struct kipc_endpoint endpoint;
 	struct kipc_limits limits;
 	uint64_t token;
@@ -46,6 +47,7 @@ static void every_function(int fd, int error)
 
 	memset(&msg, 0, sizeof(msg));
 	memset(&result, 0, sizeof(result));
+	memset(&entry, 0, sizeof(entry));
 	memset(&endpoint, 0, sizeof(endpoint));
 	msg.iov = &iov;
 	msg.iovcnt = 1;
@@ -65,6 +67,9 @@ static void every_function(int fd, int error)
 	EXPECT(error, kipc_reply_recv(fd, buf, 0, buf, sizeof(buf), &result, 0));
 	EXPECT(error, kipc_sendmsg(fd, &msg, 0));
 	EXPECT(error, kipc_recvmsg(fd, &msg, &result, 0));
+	EXPECT(error, kipc_send_batch(fd, &msg, &entry, 1, 0));
+	EXPECT(error, kipc_recv_batch(fd, &msg, &result, 1, 0));
+	EXPECT(16, kipc_batch_next(8, 1));
 	EXPECT(error, kipc_rpcmsg(fd, &msg, &msg, &result, 0));
 	EXPECT(error, kipc_replymsg(fd, 1, &msg));
 	EXPECT(error, kipc_reply_recvmsg(fd, NULL, &msg, &result, 0));

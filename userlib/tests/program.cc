@@ -28,6 +28,15 @@ public:
 		reply.iovcnt = 1;
 		return kipc_rpcmsg(fd_, &req, &reply, &result, 1000);
 	}
+	int take(std::string &room, kipc_result *results, unsigned int count) const
+	{
+		iovec out = { &room[0], room.size() };
+		kipc_msg batch = kipc_msg();
+
+		batch.iov = &out;
+		batch.iovcnt = 1;
+		return kipc_recv_batch(fd_, &batch, results, count, 0);
+	}
 	int fd() const { return fd_; }
 
 private:
@@ -54,6 +63,13 @@ int main()
 	ssize_t size = none.call("question", answer, result);
 	if (size != -EBADF || result.flags & KIPC_RESULT_DELIVERED || errno != EXDEV) {
 		std::printf("# kipc_rpcmsg: %ld, errno %d\n", static_cast<long>(size), errno);
+		return 1;
+	}
+
+	kipc_result results[2] = {};
+	int count = none.take(answer, results, 2);
+	if (count != -EBADF || kipc_batch_next(0, results[0].size) || errno != EXDEV) {
+		std::printf("# kipc_recv_batch: %d, errno %d\n", count, errno);
 		return 1;
 	}
 	return 0;

@@ -65,6 +65,14 @@ static int answer(unsigned long request, void *op)
 		tell(recv->result, recv->type);
 		return (int)me;
 	}
+	if (request == KIPC_IOC_RECV_BATCH) {
+		const struct kipc_op_recv_batch *recv = op;
+
+		*(unsigned char *)(uintptr_t)recv->base = (unsigned char)me;
+		tell(recv->results, recv->type);
+		tell(recv->results + sizeof(struct kipc_result), recv->type);
+		return 1;
+	}
 	if (request == KIPC_IOC_RPC) {
 		struct kipc_op_rpc *rpc = op;
 
@@ -147,7 +155,7 @@ static void round_of_calls(int number)
 		.type = me, .iov = &(struct iovec){ in, sizeof(in) }, .iovcnt = 1,
 	};
 	const struct kipc_msg call = { .type = me, .cookie = me, .iov = parts, .iovcnt = 2 };
-	struct kipc_result result = { .token = me };
+	struct kipc_result result = { .token = me }, results[2];
 	uint64_t token = 0;
 	uint32_t id = 0;
 
@@ -158,6 +166,9 @@ static void round_of_calls(int number)
 	CHECK(!result.token && result.reply_error == -(int)me);
 	CHECK(kipc_recvmsg(HANDLE, &room, &result, 5) == (ssize_t)me);
 	CHECK(result.token == me && result.type == me && in[0] == me);
+	in[0] = 0;
+	CHECK(kipc_recv_batch(HANDLE, &room, results, 2, 5) == 1);
+	CHECK(results[0].token == me && !results[1].token && in[0] == me);
 	CHECK(kipc_rpcmsg(HANDLE, &call, &room, &result, 7) == -EINVAL);
 	CHECK(kipc_rpcmsg(HANDLE, &call, NULL, &result, 7) == -EINTR && result.token == me);
 	CHECK(kipc_rpcmsg(HANDLE, &call, NULL, NULL, 7) == -EINTR);
