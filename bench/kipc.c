@@ -88,6 +88,54 @@ static void receive_one(void)
 	received(kipc_recv(server, in, shape.size, NULL, -1), "kipc_recv");
 }
 
+/* Several messages in one buffer, made when it is used first, which is no measuring */
+static char *batch_memory(struct iovec *bytes)
+{
+	bytes->iov_len = BENCH_BATCH * kipc_batch_next(0, shape.size);
+	bytes->iov_base = calloc(1, bytes->iov_len);
+	if (!bytes->iov_base)
+		die("calloc");
+	return bytes->iov_base;
+}
+
+static unsigned int send_batch(unsigned int most)
+{
+	static struct kipc_batch_msg messages[BENCH_BATCH];
+	static struct iovec bytes;
+	const struct kipc_msg batch = { .iov = &bytes, .iovcnt = 1 };
+
+	if (!bytes.iov_base) {
+		char *memory = batch_memory(&bytes);
+
+		for (unsigned int i = 0; i < BENCH_BATCH; i++) {
+			memcpy(memory, out, shape.size);
+			memory += kipc_batch_next(0, shape.size);
+			messages[i].size = shape.size;
+		}
+	}
+	return (unsigned int)good(kipc_send_batch(client, &batch, messages, most, -1),
+				  "kipc_send_batch");
+}
+
+static unsigned int receive_batch(unsigned int most)
+{
+	static struct iovec bytes;
+	const struct kipc_msg batch = { .iov = &bytes, .iovcnt = 1 };
+	struct kipc_result results[BENCH_BATCH];
+	size_t at = 0;
+	int count;
+
+	if (!bytes.iov_base)
+		batch_memory(&bytes);
+	count = good(kipc_recv_batch(server, &batch, results, most, -1), "kipc_recv_batch");
+	for (int i = 0; i < count; i++) {
+		in = (char *)bytes.iov_base + at;
+		received((ssize_t)results[i].size, "kipc_recv_batch");
+		at = kipc_batch_next(at, results[i].size);
+	}
+	return (unsigned int)count;
+}
+
 static void open_typed(unsigned int depth)
 {
 	make(&(struct shape){ .size = BENCH_SMALL }, depth + BENCH_BATCH);
@@ -190,7 +238,6 @@ static void call_type(unsigned int type)
 	received(kipc_rpcmsg(client, &request, &reply, NULL, -1), "kipc_rpcmsg");
 }
 
-/* Without send_batch and receive_batch: libkipc has no operation for several messages. */
 const struct mechanism kipc = {
 	.name = "kipc",
 	.enter = enter,
@@ -200,6 +247,8 @@ const struct mechanism kipc = {
 	.open_oneway = open_oneway,
 	.send = send_one,
 	.receive = receive_one,
+	.send_batch = send_batch,
+	.receive_batch = receive_batch,
 	.open_typed = open_typed,
 	.send_type = send_type,
 	.receive_type = receive_type,
