@@ -19,9 +19,10 @@ extern "C" {
  * DOC: rules that hold for every function
  *
  * Every function returns >= 0, or a negative errno; the variable errno is not
- * touched. Each is one system call (kipc_create() and kipc_open(): three),
- * allocates nothing, keeps no state, may be called from any thread and from a
- * signal handler, and is no cancellation point of pthread_cancel(3).
+ * touched. Each is one system call (kipc_create() and kipc_open(): three;
+ * kipc_batch_next(): none), allocates nothing, keeps no state, may be called
+ * from any thread and from a signal handler, and is no cancellation point of
+ * pthread_cancel(3).
  *
  * A *handle* is a descriptor of one endpoint with the rights it was opened
  * with; a *device file* is a descriptor of /dev/kipc, on which an endpoint is
@@ -467,9 +468,9 @@ int kipc_send_batch(int fd, const struct kipc_msg *batch, const struct kipc_batc
  * What was not taken is still in its place, and its results are zeros.
  *
  * Return: messages taken, at least 1; or, when none was, -EMSGSIZE (the room is
- * below max_size; with KIPC_ANYSIZE below the first message, and results->size is
+ * below max_size, or with KIPC_ANYSIZE below the first message; results->size is
  * the room needed), -EACCES, -ESHUTDOWN, -EINVAL (also: @batch has not one
- * segment), and the errors of waiting.
+ * segment, @results is NULL), and the errors of waiting.
  *
  * Since: 0.1
  */
