@@ -30,27 +30,30 @@ static atomic_t kipc_interrupted = ATOMIC_INIT(0);
 static void kipc_reply_free(struct kipc_reply *reply)
 {
 	kipc_creds_put(&reply->creds);
+	if (unlikely(reply->pins))
+		kipc_pins_free(reply->pins);
 	kipc_body_free(&reply->body, KIPC_KIND_REPLY);
 }
 
+/* With @in_place the payload stands elsewhere */
 static struct kipc_reply *kipc_reply_new(struct kipc_pool *pool, const struct kipc_segs *segs,
-					 int status, u64 type)
+					 bool in_place)
 {
-	struct kipc_body *body = kipc_body_new(pool, KIPC_KIND_REPLY, segs->total);
+	struct kipc_body *body = kipc_body_new(pool, KIPC_KIND_REPLY, in_place ? 0 : segs->total);
 	struct kipc_reply *reply;
 
 	if (!body)
 		return ERR_PTR(-ENOMEM);
-	if (kipc_segs_read(segs, &body->buffer)) {
+	if (!in_place && kipc_segs_read(segs, &body->buffer)) {
 		kipc_body_free(body, KIPC_KIND_REPLY);
 		return ERR_PTR(-EFAULT);
 	}
 	reply = container_of(body, struct kipc_reply, body);
-	reply->type = type;
-	reply->status = status;
 	reply->size = segs->total;
 	reply->full_size = segs->total;
 	reply->creds.pid = NULL;
+	reply->in_place = in_place;
+	reply->pins = NULL;
 	return reply;
 }
 
@@ -65,6 +68,8 @@ static struct kipc_reply *kipc_reply_cut(struct kipc_reply *reply, size_t size)
 	cut = container_of(body, struct kipc_reply, body);
 	memcpy(body->buffer.data, reply->body.buffer.data, size);
 	cut->creds.pid = NULL;
+	cut->in_place = false;
+	cut->pins = NULL;
 	cut->type = reply->type;
 	cut->status = reply->status;
 	cut->size = size;
@@ -77,6 +82,8 @@ void kipc_call_destroy(struct kipc_call *call)
 {
 	if (call->reply)
 		kipc_reply_free(call->reply);
+	if (unlikely(kipc_window_is_open(&call->window)))
+		kipc_pins_free(kipc_window_close(&call->window));
 	if (!call->file)
 		return;
 	kipc_account_put(call->account);
@@ -543,6 +550,15 @@ static void kipc_rpc_describe_reply(struct kipc_rpc *rpc, const struct kipc_call
 		result->flags |= KIPC_RESULT_REMOTE;
 }
 
+static int kipc_reply_write(const struct kipc_segs *segs, const struct kipc_reply *reply,
+			    size_t size)
+{
+	if (likely(!reply->in_place))
+		return kipc_segs_write(segs, &reply->body.buffer, size);
+	/* Without pins it is where it belongs, already */
+	return reply->pins ? kipc_segs_write_pins(segs, reply->pins, size) : 0;
+}
+
 /* The fate of a call that is done. 0: told; -EFAULT, -EMSGSIZE: not, it can be asked again */
 static int kipc_rpc_fate(struct kipc_rpc *rpc, struct kipc_call *call, long *fate)
 {
@@ -560,7 +576,7 @@ static int kipc_rpc_fate(struct kipc_rpc *rpc, struct kipc_call *call, long *fat
 		return -EMSGSIZE;
 	if (size < reply->full_size && !error && rpc->op->result)
 		rpc->result.flags |= KIPC_RESULT_TRUNCATED;
-	if (kipc_segs_write(&rpc->reply, &reply->body.buffer, size) || kipc_rpc_tell(rpc))
+	if (kipc_reply_write(&rpc->reply, reply, size) || kipc_rpc_tell(rpc))
 		return -EFAULT;
 	if (!error)
 		*fate = reply->status ? -reply->status : (long)size;
@@ -637,16 +653,46 @@ static void kipc_rpc_keep(struct kipc_ep *ep, struct kipc_call *call, struct kip
 	kipc_call_outlive(ep, call, file, account);
 }
 
+/*
+ * The buffer of a caller is pinned if the last reply through its file was large: that
+ * costs more than it saves if the room is large and the reply is not.
+ */
+static bool kipc_rpc_wants_window(const struct kipc_rpc *rpc, const struct kipc_file *file,
+				  const struct kipc_call *call)
+{
+	return kipc_pin_wanted(call->room) && rpc->reply.nr == 1 &&
+	       READ_ONCE(file->large_replies);
+}
+
+/* Our call is done: nobody writes into our buffer any more. What is to be freed. */
+static noinline struct kipc_pins *kipc_rpc_close(struct kipc_file *file, struct kipc_call *call)
+{
+	bool large = call->reply && kipc_pin_wanted(call->reply->full_size);
+
+	if (READ_ONCE(file->large_replies) != large)
+		WRITE_ONCE(file->large_replies, large);
+	return kipc_window_close(&call->window);
+}
+
 /* Our call is done: tell, and end it */
 static long kipc_rpc_finish(struct kipc_rpc *rpc, struct kipc_file *file, struct kipc_ep *ep,
 			    struct kipc_call *call)
 {
 	struct kipc_account *account;
 	struct kipc_after after __uninitialized;
+	struct kipc_pins *pins = NULL;
 	long fate;
 	int err;
 
+	if (unlikely(kipc_pin_wanted(call->room) || kipc_window_is_open(&call->window)))
+		pins = kipc_rpc_close(file, call);
 	err = kipc_rpc_fate(rpc, call, &fate);
+	if (unlikely(pins)) {
+		if (err && call->reply && call->reply->in_place)
+			call->reply->pins = pins;
+		else
+			kipc_pins_free(pins);
+	}
 	if (!err) {
 		kipc_msg_put(&call->msg);
 		return fate;
@@ -665,10 +711,14 @@ static noinline long kipc_rpc_interrupted(struct kipc_rpc *rpc, struct kipc_file
 	struct kipc_account *account = err == -EINTR ? kipc_rpc_account(file) : NULL;
 	struct kipc_msg *msg = &call->msg;
 	struct kipc_after after __uninitialized;
+	struct kipc_pins *pins = NULL;
 	bool outlives, done;
 
 	kipc_lock(ep, &after);
 	done = msg->done;
+	/* A reply made from now on is not in our buffer */
+	if (!done)
+		pins = kipc_window_close(&call->window);
 	/*
 	 * Who was given it, now or before it was redelivered, may have acted on it. Who
 	 * still copies it from our own pages is not given it after all.
@@ -686,6 +736,8 @@ static noinline long kipc_rpc_interrupted(struct kipc_rpc *rpc, struct kipc_file
 		kipc_giveup(ep, msg, err, &after);
 	}
 	kipc_unlock(ep, &after);
+	if (pins)
+		kipc_pins_free(pins);
 	if (!outlives)
 		kipc_account_put(account);
 	if (err == -EINTR)
@@ -725,6 +777,8 @@ static long kipc_rpc_sync(struct kipc_rpc *rpc, struct kipc_file *file, struct k
 		goto put;
 	if (!file->ep)
 		call->msg.cred = get_current_cred();
+	if (unlikely(kipc_rpc_wants_window(rpc, file, call)))
+		kipc_window_open(&call->window, rpc->reply.seg->base, call->room);
 	err = kipc_lock_share(ep, file, &after, &share);
 	if (!err)
 		err = kipc_rpc_allowed(file, ep, &call->msg);
@@ -837,6 +891,7 @@ static struct kipc_call *kipc_call_new(const struct kipc_rpc *rpc, const struct 
 	call->flags = 0;
 	call->taker = NULL;
 	call->reply = NULL;
+	call->window.pins = NULL;
 	call->file = NULL;
 	call->ep = ep;
 	call->cookie = op->cookie;
@@ -991,11 +1046,71 @@ long kipc_rpc(struct kipc_file *file, struct kipc_ep *ep, struct kipc_op_rpc *op
 
 /* REPLY */
 
+/* It does not go into the caller's window any more */
+static void kipc_answer_leave(struct kipc_answer *answer)
+{
+	if (likely(!answer->into))
+		return;
+	kipc_window_leave(&answer->into->window);
+	kipc_msg_put(&answer->into->msg);
+	answer->into = NULL;
+}
+
+static struct kipc_call *kipc_answer_enter(const struct kipc_answer *answer, size_t size)
+{
+	struct kipc_ep *ep = answer->file->ep;
+	struct kipc_after after __uninitialized;
+	struct kipc_call *call;
+
+	kipc_lock(ep, &after);
+	call = kipc_delivery_find(ep, answer->token);
+	if (call && call->msg.state == KIPC_MSG_DELIVERED &&
+	    kipc_window_enter(&call->window, size))
+		refcount_inc(&call->msg.ref);
+	else
+		call = NULL;
+	kipc_unlock(ep, &after);
+	return call;
+}
+
+/* Write the payload into the caller's window, if that is open: -EFAULT, -EINTR */
+static noinline int kipc_answer_write(struct kipc_answer *answer, const struct kipc_segs *segs)
+{
+	size_t at = 0;
+	unsigned int i;
+	int err = 0;
+
+	answer->into = kipc_answer_enter(answer, segs->total);
+	if (!answer->into)
+		return 0;
+	for (i = 0; i < segs->nr && !err; i++) {
+		err = kipc_window_write(&answer->into->window, at, segs->seg[i].base,
+					segs->seg[i].len);
+		at += segs->seg[i].len;
+	}
+	if (err)
+		kipc_answer_leave(answer);
+	/* Who has left its wait needs the reply in kernel memory, if at all */
+	return err == -ESTALE ? 0 : err;
+}
+
+/* What goes to the caller */
+static int kipc_answer_reply(struct kipc_answer *answer, const struct kipc_segs *segs)
+{
+	struct kipc_reply *reply = kipc_reply_new(answer->file->pool, segs, answer->into);
+
+	if (IS_ERR(reply)) {
+		kipc_answer_leave(answer);
+		return PTR_ERR(reply);
+	}
+	answer->reply = reply;
+	return 0;
+}
+
 int kipc_answer_prepare(struct kipc_answer *answer, struct kipc_file *file, u64 token, int status,
 			u64 type, const struct kipc_payload *payload)
 {
 	struct kipc_segs segs __uninitialized;
-	struct kipc_reply *reply;
 	int err;
 
 	if (status < 0 || status > KIPC_STATUS_MAX)
@@ -1003,21 +1118,27 @@ int kipc_answer_prepare(struct kipc_answer *answer, struct kipc_file *file, u64 
 	err = kipc_segs_import(&segs, payload);
 	if (err)
 		return err;
+	answer->token = token;
+	answer->file = file;
+	answer->payload = payload;
+	answer->into = NULL;
 	if (segs.total > READ_ONCE(file->ep->max_size))
-		reply = ERR_PTR(-EMSGSIZE);
-	else
-		reply = kipc_reply_new(file->pool, &segs, status, type);
+		err = -EMSGSIZE;
+	else if (unlikely(kipc_pin_wanted(segs.total)))
+		err = kipc_answer_write(answer, &segs);
+	if (!err)
+		err = kipc_answer_reply(answer, &segs);
 	kipc_segs_free(&segs);
-	err = PTR_ERR_OR_ZERO(reply);
 	if (err)
 		return err;
-	answer->token = token;
-	answer->reply = reply;
+	answer->reply->type = type;
+	answer->reply->status = status;
 	return 0;
 }
 
 void kipc_answer_end(struct kipc_answer *answer)
 {
+	kipc_answer_leave(answer);
 	if (answer->reply)
 		kipc_reply_free(answer->reply);
 }
@@ -1027,6 +1148,15 @@ static bool kipc_answer_fits(struct kipc_answer *answer, const struct kipc_call 
 {
 	answer->room = call->truncate ? call->room : 0;
 	return answer->reply->full_size <= call->room || answer->reply->size <= answer->room;
+}
+
+/* What became of its call is settled: nobody else will write into the window */
+static void kipc_answer_forget(struct kipc_answer *answer, struct kipc_after *after)
+{
+	if (likely(!answer->into))
+		return;
+	kipc_after_put(after, &answer->into->msg);
+	answer->into = NULL;
 }
 
 int kipc_reply_commit(struct kipc_answer *answer, struct kipc_ep *ep, struct kipc_after *after)
@@ -1043,14 +1173,18 @@ int kipc_reply_commit(struct kipc_answer *answer, struct kipc_ep *ep, struct kip
 	if (msg->state != KIPC_MSG_DELIVERED) {
 		kipc_call_undeliver(ep, call);
 		kipc_after_put(after, msg);
+		kipc_answer_forget(answer, after);
 		return -ECANCELED;
 	}
+	if (unlikely(reply->in_place && !kipc_window_is_open(&call->window)))
+		return -ESTALE;
 	if (!kipc_answer_fits(answer, call))
 		return -EOVERFLOW;
 
 	/* Nothing fails any more */
 	kipc_call_undeliver(ep, call);
 	answer->reply = NULL;
+	kipc_answer_forget(answer, after);
 	if (call->described) {
 		reply->time = ktime_get();
 		kipc_creds_current(&reply->creds);
@@ -1066,7 +1200,7 @@ int kipc_reply_commit(struct kipc_answer *answer, struct kipc_ep *ep, struct kip
 	return 0;
 }
 
-noinline int kipc_answer_cut(struct kipc_answer *answer)
+static int kipc_answer_cut(struct kipc_answer *answer)
 {
 	struct kipc_reply *cut = kipc_reply_cut(answer->reply, answer->room);
 
@@ -1076,10 +1210,43 @@ noinline int kipc_answer_cut(struct kipc_answer *answer)
 	return 0;
 }
 
+/* It was written into a window that has closed since: copy it after all */
+static int kipc_answer_copy(struct kipc_answer *answer)
+{
+	struct kipc_segs segs __uninitialized;
+	struct kipc_reply *old = answer->reply;
+	int err = kipc_segs_import(&segs, answer->payload);
+
+	if (err)
+		return err;
+	kipc_answer_leave(answer);
+	/* Its segments are read anew, and may be others */
+	err = segs.total == old->full_size ? kipc_answer_reply(answer, &segs) : -EFAULT;
+	kipc_segs_free(&segs);
+	if (err)
+		return err;
+	answer->reply->type = old->type;
+	answer->reply->status = old->status;
+	kipc_reply_free(old);
+	return 0;
+}
+
+noinline int kipc_answer_adapt(struct kipc_answer *answer, int err)
+{
+	switch (err) {
+	case -EOVERFLOW:
+		return kipc_answer_cut(answer);
+	case -ESTALE:
+		return kipc_answer_copy(answer);
+	default:
+		return err;
+	}
+}
+
 long kipc_reply(struct kipc_file *file, const struct kipc_op_reply *op)
 {
 	struct kipc_after after __uninitialized;
-	struct kipc_answer answer;
+	struct kipc_answer answer __uninitialized;
 	int err;
 
 	err = kipc_answer_prepare(&answer, file, op->token, op->status, op->type, &op->payload);
@@ -1089,9 +1256,9 @@ long kipc_reply(struct kipc_file *file, const struct kipc_op_reply *op)
 		kipc_lock(file->ep, &after);
 		err = kipc_reply_commit(&answer, file->ep, &after);
 		kipc_unlock(file->ep, &after);
-		if (err != -EOVERFLOW)
+		if (!err)
 			break;
-		err = kipc_answer_cut(&answer);
+		err = kipc_answer_adapt(&answer, err);
 		if (err)
 			break;
 	}

@@ -55,6 +55,7 @@
 
 #include "message.h"
 #include "queue.h"
+#include "window.h"
 
 struct kipc_account;
 struct kipc_file;
@@ -68,6 +69,8 @@ struct kipc_file;
  * @status: 0, or positive errno
  * @size: bytes of payload
  * @full_size: bytes that were sent
+ * @in_place: the payload was written into the caller's window
+ * @pins: where it is then, if the caller could not be told of it yet; else NULL
  * @inline_data: small payloads
  */
 struct kipc_reply {
@@ -78,6 +81,8 @@ struct kipc_reply {
 	int status;
 	size_t size;
 	size_t full_size;
+	bool in_place;
+	struct kipc_pins *pins;
 	u8 inline_data[KIPC_INLINE_SIZE];
 };
 
@@ -102,6 +107,7 @@ struct kipc_reply {
  *	cannot end before its descriptor of @taker is closed, which breaks the
  *	delivery (ep->lock)
  * @reply: what was answered; with @done the caller's
+ * @window: the caller's buffer, while it waits in the system call that made it
  * @file: file of the caller once it outlives its system call, held
  * @account: who is charged then, held
  * @caller_token: its token then
@@ -132,6 +138,7 @@ struct kipc_call {
 	struct work_struct expire;
 	struct kipc_file *taker;
 	struct kipc_reply *reply;
+	struct kipc_window window;
 	struct kipc_file *file;
 	struct kipc_account *account;
 	union {
@@ -185,26 +192,39 @@ long kipc_reply(struct kipc_file *file, const struct kipc_op_reply *op);
 /**
  * struct kipc_answer - a reply on its way to its call
  * @token: of the delivery
+ * @file: who answers, and from where
+ * @payload: likewise
  * @room: what it must be cut to, after EOVERFLOW
  * @reply: the reply, until its call has it
+ * @into: the call whose window @reply stands in, held; or NULL
  */
 struct kipc_answer {
 	u64 token;
+	struct kipc_file *file;
+	const struct kipc_payload *payload;
 	u64 room;
 	struct kipc_reply *reply;
+	struct kipc_call *into;
 };
 
-/* Copy the reply from the caller; after an error there is nothing to end */
+/*
+ * Copy the reply from the calling process; after an error there is nothing to end.
+ * @payload must last as long as the answer.
+ */
 int kipc_answer_prepare(struct kipc_answer *answer, struct kipc_file *file, u64 token, int status,
 			u64 type, const struct kipc_payload *payload);
 void kipc_answer_end(struct kipc_answer *answer);
 /*
- * Hand the reply to the caller who waits for it, under ep->lock. -EOVERFLOW: it must
- * be cut first. -ECANCELED: the token is used up, but nobody waits any more.
+ * Hand the reply to the caller who waits for it, under ep->lock. -EOVERFLOW, -ESTALE: it
+ * is not as that caller can take it, see kipc_answer_adapt(). -ECANCELED: the token is
+ * used up, but nobody waits any more.
  */
 int kipc_reply_commit(struct kipc_answer *answer, struct kipc_ep *ep, struct kipc_after *after);
-/* May sleep: -ENOMEM */
-int kipc_answer_cut(struct kipc_answer *answer);
+/*
+ * Make of it what the commit that failed with @err can take: 0, commit again; or the
+ * error of that, or @err itself. May sleep.
+ */
+int kipc_answer_adapt(struct kipc_answer *answer, int err);
 long kipc_cancel(struct kipc_file *file, struct kipc_op_token *op);
 long kipc_wanted(struct kipc_file *file, u64 token);
 long kipc_adopt(struct kipc_file *file, u64 token);

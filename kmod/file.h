@@ -46,6 +46,7 @@ struct kipc_share;
  *	ep->files
  * @server: process that received last through it, for comparing only (ep->lock)
  * @shutdown: receives give ESHUTDOWN (ep->lock)
+ * @large_replies: the last reply of whoever looked was large: what to expect of the next
  * @ep_link: in ep->files (ep->lock)
  * @nr_taken: calls delivered through it (ep->lock)
  * @closes: descriptors of it that were closed (ep->lock)
@@ -73,6 +74,7 @@ struct kipc_file {
 	struct file *filp;
 	const struct pid *server;
 	bool shutdown;
+	bool large_replies;
 	struct list_head ep_link;
 	u32 nr_taken;
 	u64 closes;

@@ -80,7 +80,7 @@ MODULE_PARM_DESC(spares_max, "messages, calls and replies each that an open file
 
 unsigned int kipc_pin_min = 16384;
 module_param_named(pin_min, kipc_pin_min, uint, 0644);
-MODULE_PARM_DESC(pin_min, "bytes from which on a waiting sender's payload stays in its pages; 0: never");
+MODULE_PARM_DESC(pin_min, "bytes from which on payloads stay in the memory of who waits; 0: never");
 
 void kipc_limits_get(struct kipc_limits *limits)
 {

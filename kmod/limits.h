@@ -48,6 +48,14 @@ extern unsigned int kipc_pin_min;
 /* How often an IDEMPOTENT call may be delivered again */
 #define KIPC_REDELIVER_MAX	3U
 
+/* Is a payload of @size bytes to stay in the memory of who waits? */
+static inline bool kipc_pin_wanted(u64 size)
+{
+	unsigned int least = READ_ONCE(kipc_pin_min);
+
+	return size >= least && least;
+}
+
 void kipc_limits_get(struct kipc_limits *limits);
 
 #endif /* _KIPC_LIMITS_H */

@@ -123,8 +123,8 @@ int kipc_segs_write(const struct kipc_segs *segs, const struct kipc_buffer *from
 	return kipc_segs_write_iov(segs, from, size);
 }
 
-static noinline int kipc_segs_write_pins(const struct kipc_segs *segs,
-					 const struct kipc_pins *pins, size_t size)
+noinline int kipc_segs_write_pins(const struct kipc_segs *segs, const struct kipc_pins *pins,
+				  size_t size)
 {
 	size_t at = 0;
 	unsigned int i;
@@ -163,11 +163,9 @@ void kipc_creds_tell(const struct kipc_creds *creds, struct kipc_result *result)
 
 static struct kipc_pins *kipc_segs_pin(const struct kipc_segs *segs)
 {
-	unsigned int least = READ_ONCE(kipc_pin_min);
-
-	if (likely(segs->total < least || !least || segs->nr > 1))
+	if (likely(!kipc_pin_wanted(segs->total) || segs->nr > 1))
 		return NULL;
-	return kipc_pins_new(segs->seg->base, segs->total);
+	return kipc_pins_new(segs->seg->base, segs->total, false);
 }
 
 struct kipc_msg *kipc_msg_new(struct kipc_pool *pool, const struct kipc_segs *segs, u64 type,

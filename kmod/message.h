@@ -89,6 +89,8 @@ static inline void kipc_segs_free(struct kipc_segs *segs)
 /* Copy all of the segments in, or the first bytes of @size out; -EFAULT */
 int kipc_segs_read(const struct kipc_segs *segs, const struct kipc_buffer *to);
 int kipc_segs_write(const struct kipc_segs *segs, const struct kipc_buffer *from, size_t size);
+/* The same from a sender's pages */
+int kipc_segs_write_pins(const struct kipc_segs *segs, const struct kipc_pins *pins, size_t size);
 
 /**
  * struct kipc_creds - who sent it, for the reader to see

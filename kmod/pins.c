@@ -25,7 +25,8 @@ static bool kipc_pins_charge(struct user_struct *user, unsigned long nr)
 
 static bool kipc_pins_pin(struct kipc_pins *pins, unsigned long start)
 {
-	int pinned = pin_user_pages_fast(start, pins->nr, FOLL_LONGTERM, pins->pages);
+	unsigned int flags = FOLL_LONGTERM | (pins->write ? FOLL_WRITE : 0);
+	int pinned = pin_user_pages_fast(start, pins->nr, flags, pins->pages);
 
 	if (pinned == pins->nr)
 		return true;
@@ -34,7 +35,7 @@ static bool kipc_pins_pin(struct kipc_pins *pins, unsigned long start)
 	return false;
 }
 
-noinline struct kipc_pins *kipc_pins_new(u64 base, size_t size)
+noinline struct kipc_pins *kipc_pins_new(u64 base, size_t size, bool write)
 {
 	unsigned long nr = DIV_ROUND_UP(offset_in_page(base) + size, PAGE_SIZE);
 	struct kipc_pins *pins;
@@ -44,6 +45,7 @@ noinline struct kipc_pins *kipc_pins_new(u64 base, size_t size)
 	pins = kvmalloc(struct_size(pins, pages, nr), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!pins)
 		return NULL;
+	pins->write = write;
 	pins->size = size;
 	pins->offset = offset_in_page(base);
 	pins->nr = nr;
@@ -64,7 +66,7 @@ free:
 
 noinline void kipc_pins_free(struct kipc_pins *pins)
 {
-	unpin_user_pages(pins->pages, pins->nr);
+	unpin_user_pages_dirty_lock(pins->pages, pins->nr, pins->write);
 	atomic_long_sub(pins->nr, &pins->user->locked_vm);
 	free_uid(pins->user);
 	kvfree(pins);
@@ -97,4 +99,21 @@ int kipc_pins_copy_out(const struct kipc_pins *pins, size_t at, u64 to, size_t l
 		len -= part;
 	}
 	return 0;
+}
+
+size_t kipc_pins_copy_in(const struct kipc_pins *pins, size_t at, u64 from, size_t len)
+{
+	unsigned long left;
+	size_t offset;
+	char *to;
+
+	if (WARN_ON_ONCE(at > pins->size || len > pins->size - at))
+		return 0;
+	at += pins->offset;
+	offset = offset_in_page(at);
+	len = min_t(size_t, len, PAGE_SIZE - offset);
+	to = kmap_local_page(pins->pages[at >> PAGE_SHIFT]);
+	left = _copy_from_user(to + offset, u64_to_user_ptr(from), len);
+	kunmap_local(to);
+	return len - left;
 }

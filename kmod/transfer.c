@@ -290,8 +290,8 @@ static struct kipc_msg *kipc_recv_begin(struct kipc_recv *recv, struct kipc_file
 	if (!*wait && share)
 		kipc_share_put(ep, share, &after);
 	kipc_unlock(ep, &after);
-	if (err == -EOVERFLOW) {
-		err = kipc_answer_cut(&recv->half->answer);
+	if (unlikely(reply_err)) {
+		err = kipc_answer_adapt(&recv->half->answer, reply_err);
 		*again = !err;
 	}
 	return err ? ERR_PTR(err) : msg;

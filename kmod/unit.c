@@ -17,3 +17,4 @@
 #include "queue.c"
 #include "transfer.c"
 #include "user.c"
+#include "window.c"
