@@ -64,10 +64,20 @@ static inline unsigned int kipc_waiting(enum kipc_class class, enum kipc_select 
 
 /**
  * struct kipc_queue - messages of one class, admitted or blocked
- * @by_type: by type, then place
- * @by_place: by place
+ * @fifo: some that all have one type, by place: at most KIPC_FIFO_MAX
+ * @fifo_last: the last of those
+ * @nr_fifo: how many
+ * @by_type: the others by type, then place
+ * @by_place: the others by place
+ *
+ * A message that may stand at the end of @fifo does. So a queue of equals, which is what
+ * most queues are, needs no trees; and whoever looks for a place in @fifo goes through a
+ * bounded number.
  */
 struct kipc_queue {
+	struct hlist_head fifo;
+	struct kipc_msg *fifo_last;
+	unsigned int nr_fifo;
 	struct kipc_index by_type;
 	struct rb_root_cached by_place;
 };

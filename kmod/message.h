@@ -137,10 +137,11 @@ enum kipc_msg_state {
  * @pins: or it is here, in the sender's pages; NULL once it is spent (ep->lock; who has
  *	claimed it may read it without)
  * @node: key = type, place = priority and arrival; in the queue's index while
- *	BLOCKED or QUEUED (ep->lock)
+ *	BLOCKED or QUEUED and not in its fifo (ep->lock)
  * @by_place: in the queue's order at the same time (ep->lock)
  * @blocked: in its share's blocked messages while BLOCKED (ep->lock)
- * @link: in ep->claims while CLAIMED and not aborted (ep->lock)
+ * @link: in ep->claims while CLAIMED and not aborted; while BLOCKED or QUEUED in the
+ *	queue's fifo, or not (ep->lock)
  * @free_node: on a kipc_after's list, when the last reference has been dropped
  * @ref: sides that hold it
  * @prio: priority

@@ -78,7 +78,54 @@ static bool kipc_stalled_less(struct rb_node *a, const struct rb_node *b)
 	       kipc_stalled_place(rb_entry(b, struct kipc_share, stalled));
 }
 
-static struct kipc_msg *kipc_behind(struct kipc_queue *queue, u64 place)
+/* The first in the queue's fifo */
+static struct kipc_msg *kipc_fifo_first(const struct kipc_queue *queue)
+{
+	return hlist_entry_safe(queue->fifo.first, struct kipc_msg, link);
+}
+
+/* The first one there behind @place */
+static struct kipc_msg *kipc_fifo_behind(const struct kipc_queue *queue, u64 place)
+{
+	struct kipc_msg *msg;
+
+	hlist_for_each_entry(msg, &queue->fifo, link)
+		if (kipc_msg_place(msg) > place)
+			return msg;
+	return NULL;
+}
+
+/* Put a message that is not in the queue there, if it may stand there */
+static bool kipc_fifo_add(struct kipc_queue *queue, struct kipc_msg *msg)
+{
+	struct kipc_msg *last = queue->fifo_last;
+
+	if (!last) {
+		hlist_add_head(&msg->link, &queue->fifo);
+	} else {
+		if (kipc_msg_type(msg) != kipc_msg_type(last) ||
+		    kipc_msg_place(msg) < kipc_msg_place(last) ||
+		    queue->nr_fifo == KIPC_FIFO_MAX)
+			return false;
+		hlist_add_behind(&msg->link, &last->link);
+	}
+	queue->fifo_last = msg;
+	queue->nr_fifo++;
+	return true;
+}
+
+static void kipc_fifo_del(struct kipc_queue *queue, struct kipc_msg *msg)
+{
+	struct hlist_node **link = msg->link.pprev;
+
+	if (msg == queue->fifo_last)
+		queue->fifo_last = link == &queue->fifo.first ? NULL :
+				   container_of(link, struct kipc_msg, link.next);
+	hlist_del_init(&msg->link);
+	queue->nr_fifo--;
+}
+
+static noinline struct kipc_msg *kipc_tree_behind(struct kipc_queue *queue, u64 place)
 {
 	struct rb_node *rb = queue->by_place.rb_root.rb_node;
 	struct kipc_msg *found = NULL;
@@ -94,6 +141,11 @@ static struct kipc_msg *kipc_behind(struct kipc_queue *queue, u64 place)
 		}
 	}
 	return found;
+}
+
+static struct kipc_msg *kipc_behind(struct kipc_queue *queue, u64 place)
+{
+	return kipc_first(kipc_fifo_behind(queue, place), kipc_tree_behind(queue, place));
 }
 
 struct kipc_msg *kipc_queue_next(struct kipc_ep *ep, bool nocalls, u64 place)
@@ -128,14 +180,35 @@ static bool kipc_sender_allowed(struct kipc_ep *ep, const struct kipc_msg *msg)
 
 /* Selecting */
 
-static struct kipc_msg *kipc_select_in(struct kipc_queue *queue,
-				       const struct kipc_receiver *receiver)
+static bool kipc_suits(const struct kipc_receiver *receiver, u64 type)
+{
+	switch (receiver->select) {
+	case KIPC_SELECT_EQ:
+		return type == receiver->type;
+	case KIPC_SELECT_LE:
+		return type <= receiver->type;
+	case KIPC_SELECT_NE:
+		return type != receiver->type;
+	default:
+		return true;
+	}
+}
+
+/* Which of two that suit it a receiver takes first; either may be NULL */
+static struct kipc_msg *kipc_preferred(const struct kipc_receiver *receiver, struct kipc_msg *a,
+				       struct kipc_msg *b)
+{
+	return receiver->select == KIPC_SELECT_LE ? kipc_lowest(a, b) : kipc_first(a, b);
+}
+
+static noinline struct kipc_msg *kipc_select_tree(struct kipc_queue *queue,
+						  const struct kipc_receiver *receiver)
 {
 	struct kipc_node *node = NULL;
 
 	switch (receiver->select) {
 	case KIPC_SELECT_ANY:
-		return kipc_behind(queue, 0);
+		return kipc_tree_behind(queue, 0);
 	case KIPC_SELECT_EQ:
 		node = kipc_index_best_of(&queue->by_type, receiver->type);
 		break;
@@ -151,6 +224,18 @@ static struct kipc_msg *kipc_select_in(struct kipc_queue *queue,
 	return node_msg(node);
 }
 
+static struct kipc_msg *kipc_select_in(struct kipc_queue *queue,
+				       const struct kipc_receiver *receiver)
+{
+	struct kipc_msg *msg = kipc_fifo_first(queue);
+
+	if (msg && !kipc_suits(receiver, kipc_msg_type(msg)))
+		msg = NULL;
+	if (likely(kipc_index_empty(&queue->by_type)))
+		return msg;
+	return kipc_preferred(receiver, msg, kipc_select_tree(queue, receiver));
+}
+
 struct kipc_msg *kipc_select(struct kipc_ep *ep, const struct kipc_receiver *receiver)
 {
 	struct kipc_msg *msg = kipc_select_in(&ep->queue[KIPC_CLASS_ONEWAY], receiver), *call;
@@ -159,9 +244,7 @@ struct kipc_msg *kipc_select(struct kipc_ep *ep, const struct kipc_receiver *rec
 	if (receiver->nocalls)
 		return msg;
 	call = kipc_select_in(&ep->queue[KIPC_CLASS_CALL], receiver);
-	if (receiver->select == KIPC_SELECT_LE)
-		return kipc_lowest(msg, call);
-	return kipc_first(msg, call);
+	return kipc_preferred(receiver, msg, call);
 }
 
 struct kipc_msg *kipc_select_allowed(struct kipc_ep *ep, const struct kipc_receiver *receiver,
@@ -181,11 +264,19 @@ struct kipc_msg *kipc_select_allowed(struct kipc_ep *ep, const struct kipc_recei
 	return NULL;
 }
 
+/* The first by (type, place) behind (@type, @place), of a type up to @last_type */
 static struct kipc_msg *kipc_seek_in(struct kipc_queue *queue, u64 type, u64 place, u64 last_type)
 {
-	struct kipc_node *node = kipc_index_seek(&queue->by_type, type, place + 1);
+	struct kipc_msg *msg = node_msg(kipc_index_seek(&queue->by_type, type, place + 1));
+	struct kipc_msg *other = kipc_fifo_first(queue);
 
-	return node && node->key <= last_type ? node_msg(node) : NULL;
+	/* All of the fifo has one type */
+	if (other && kipc_msg_type(other) == type)
+		other = kipc_fifo_behind(queue, place);
+	else if (other && kipc_msg_type(other) < type)
+		other = NULL;
+	msg = kipc_lowest(msg, other);
+	return msg && kipc_msg_type(msg) <= last_type ? msg : NULL;
 }
 
 struct kipc_msg *kipc_select_after(struct kipc_ep *ep, const struct kipc_receiver *receiver,
@@ -376,13 +467,24 @@ static noinline void kipc_unblock(struct kipc_ep *ep, struct kipc_msg *msg)
 		ep->full_from = U64_MAX;
 }
 
-static noinline void kipc_enqueue(struct kipc_ep *ep, struct kipc_msg *msg,
-				  struct kipc_after *after)
+static noinline void kipc_tree_add(struct kipc_queue *queue, struct kipc_msg *msg)
+{
+	kipc_index_insert(&queue->by_type, &msg->node);
+	rb_add_cached(&msg->by_place, &queue->by_place, kipc_by_place_less);
+}
+
+static noinline void kipc_tree_del(struct kipc_queue *queue, struct kipc_msg *msg)
+{
+	kipc_index_erase(&queue->by_type, &msg->node);
+	rb_erase_cached(&msg->by_place, &queue->by_place);
+}
+
+static void kipc_enqueue(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after)
 {
 	struct kipc_queue *queue = kipc_queue_of(ep, msg);
 
-	kipc_index_insert(&queue->by_type, &msg->node);
-	rb_add_cached(&msg->by_place, &queue->by_place, kipc_by_place_less);
+	if (!kipc_fifo_add(queue, msg))
+		kipc_tree_add(queue, msg);
 	msg->state = msg->charged ? KIPC_MSG_QUEUED : KIPC_MSG_BLOCKED;
 	if (!msg->charged)
 		kipc_block(ep, msg);
@@ -396,8 +498,10 @@ static void kipc_dequeue(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_a
 {
 	struct kipc_queue *queue = kipc_queue_of(ep, msg);
 
-	kipc_index_erase(&queue->by_type, &msg->node);
-	rb_erase_cached(&msg->by_place, &queue->by_place);
+	if (likely(!hlist_unhashed(&msg->link)))
+		kipc_fifo_del(queue, msg);
+	else
+		kipc_tree_del(queue, msg);
 	if (msg->state == KIPC_MSG_BLOCKED) {
 		kipc_unblock(ep, msg);
 		kipc_made_room(ep, after);	/* others may have stood behind it */

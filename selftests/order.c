@@ -17,7 +17,7 @@ struct model_msg {
 };
 
 struct model {
-	struct model_msg msgs[64];
+	struct model_msg msgs[160];
 	unsigned int n;
 	unsigned int bytes;
 };
@@ -79,6 +79,9 @@ static const uint32_t selectors[] = { ANY, KIPC_TYPE_EQ, KIPC_TYPE_LE, KIPC_TYPE
 
 static uint32_t random_state = 20261120;
 
+/* For a time nearly all are alike, and more of them than a queue keeps without its trees */
+static bool mostly_alike;
+
 static uint32_t random_below(uint32_t n)
 {
 	random_state ^= random_state << 13;
@@ -90,6 +93,8 @@ static uint32_t random_below(uint32_t n)
 /* Mostly those that meet, and some of many */
 static uint64_t random_type(void)
 {
+	if (mostly_alike && random_below(16))
+		return 1;
 	if (random_below(3))
 		return types[random_below(ARRAY_SIZE(types))];
 	return random_below(50);
@@ -244,7 +249,7 @@ static void send_random(struct __test_metadata *_metadata, int fd, struct model 
 	uint32_t buf[17];
 
 	msg->type = random_type();
-	msg->prio = prios[random_below(ARRAY_SIZE(prios))];
+	msg->prio = prios[mostly_alike && random_below(16) ? 1 : random_below(ARRAY_SIZE(prios))];
 	msg->len = 4 + 4 * random_below(16);
 	msg->tag = tag;
 	msg->call = 0;
@@ -310,8 +315,9 @@ TEST_F_TIMEOUT(order, p01_random_sequences_against_a_naive_model, 100)
 		uint32_t flags = selectors[random_below(ARRAY_SIZE(selectors))];
 		uint64_t type = flags == ANY ? 0 : random_type();
 		/* it fills and runs dry by turns */
-		bool filling = (step / 100) % 2;
+		bool filling = (step / 300) % 2;
 
+		mostly_alike = (step / 600) % 2;
 		if (!random_below(4))
 			flags |= KIPC_NOCALLS;
 		if (step % 40 == 0)
