@@ -289,8 +289,8 @@ static long kipc_op_reply_recv(struct kipc_file *file, struct kipc_op_reply_recv
 	if (ret)
 		return ret;
 	if (op->replied)
-		recv.result.flags = KIPC_RESULT_REPLIED;
-	recv.result.reply_error = op->reply_error;
+		recv.flags = KIPC_RESULT_REPLIED;
+	recv.reply_error = op->reply_error;
 	if (op->token) {
 		half.uop = uop;
 		half.made = false;

@@ -81,10 +81,9 @@ int kipc_recv_prepare(struct kipc_recv *recv, struct kipc_file *file,
 	recv->receiver.nocalls = op->flags & KIPC_NOCALLS || !op->result || !file->ep;
 	recv->receiver.cred = file->ep ? NULL : current_cred();
 	recv->receiver.room = op->flags & KIPC_RECV_SMALL ? U64_MAX : recv->segs.total;
-	/* The rest when it is told */
-	recv->result.size = 0;
-	recv->result.flags = 0;
-	recv->result.reply_error = 0;
+	recv->needed = 0;
+	recv->flags = 0;
+	recv->reply_error = 0;
 	recv->told = false;
 	recv->half = NULL;
 	return 0;
@@ -108,7 +107,7 @@ int kipc_recv_allowed(struct kipc_recv *recv, struct kipc_file *file, struct kip
 			return err;
 	}
 	if (recv->receiver.room < ep->max_size) {
-		recv->result.size = ep->max_size;
+		recv->needed = ep->max_size;
 		return -EMSGSIZE;
 	}
 	return 0;
@@ -118,16 +117,56 @@ bool kipc_recv_too_small(struct kipc_recv *recv, const struct kipc_msg *msg)
 {
 	if (msg->size <= recv->segs.total || recv->op->flags & KIPC_TRUNCATE)
 		return false;
-	recv->result.size = msg->size;
+	recv->needed = msg->size;
 	return true;
 }
 
-/* The result, beside what it says of the reply half already */
-static void kipc_recv_tell(struct kipc_recv *recv, struct kipc_msg *msg)
+/*
+ * All members, from where they are known into the caller's memory: the compiler need not
+ * make the whole first, and nobody copies it.
+ */
+static inline int kipc_result_write(u64 address, const struct kipc_result *result)
 {
-	u32 flags = recv->result.flags & KIPC_RESULT_REPLIED;
+	struct kipc_result __user *to = u64_to_user_ptr(address);
+
+	static_assert(ARRAY_SIZE(result->reserved) == 4);
+	if (!user_write_access_begin(to, sizeof(*to)))
+		return -EFAULT;
+	unsafe_put_user(result->token, &to->token, fault);
+	unsafe_put_user(result->type, &to->type, fault);
+	unsafe_put_user(result->cookie, &to->cookie, fault);
+	unsafe_put_user(result->events, &to->events, fault);
+	unsafe_put_user(result->badge, &to->badge, fault);
+	unsafe_put_user(result->size, &to->size, fault);
+	unsafe_put_user(result->time, &to->time, fault);
+	unsafe_put_user(result->flags, &to->flags, fault);
+	unsafe_put_user(result->prio, &to->prio, fault);
+	unsafe_put_user(result->nfds, &to->nfds, fault);
+	unsafe_put_user(result->deliveries, &to->deliveries, fault);
+	unsafe_put_user(result->uid, &to->uid, fault);
+	unsafe_put_user(result->gid, &to->gid, fault);
+	unsafe_put_user(result->pid, &to->pid, fault);
+	unsafe_put_user(result->reply_error, &to->reply_error, fault);
+	unsafe_put_user(result->reserved[0], &to->reserved[0], fault);
+	unsafe_put_user(result->reserved[1], &to->reserved[1], fault);
+	unsafe_put_user(result->reserved[2], &to->reserved[2], fault);
+	unsafe_put_user(result->reserved[3], &to->reserved[3], fault);
+	user_write_access_end();
+	return 0;
+fault:
+	user_write_access_end();
+	return -EFAULT;
+}
+
+/* What there is to tell of a message, for those who asked: -EFAULT */
+static int kipc_recv_tell(struct kipc_recv *recv, struct kipc_msg *msg)
+{
+	struct kipc_result result __uninitialized;
+	u32 flags = recv->flags;
 	u64 token = 0;
 
+	if (!recv->op->result)
+		return 0;
 	if (msg->size > recv->segs.total)
 		flags |= KIPC_RESULT_TRUNCATED;
 	if (recv->op->flags & KIPC_PEEK)
@@ -140,7 +179,7 @@ static void kipc_recv_tell(struct kipc_recv *recv, struct kipc_msg *msg)
 		if (data_race(to_call(msg)->broken))
 			flags |= KIPC_RESULT_REDELIVERED;
 	}
-	recv->result = (struct kipc_result){
+	result = (struct kipc_result){
 		.token = token,
 		.type = kipc_msg_type(msg),
 		.size = msg->size,
@@ -148,17 +187,11 @@ static void kipc_recv_tell(struct kipc_recv *recv, struct kipc_msg *msg)
 		.flags = flags,
 		.prio = msg->prio,
 		.deliveries = data_race(msg->deliveries) + 1,	/* likewise */
-		.reply_error = recv->result.reply_error,
+		.reply_error = recv->reply_error,
 	};
-	kipc_creds_tell(&msg->creds, &recv->result);
-}
-
-static int kipc_recv_tell_user(struct kipc_recv *recv)
-{
-	if (recv->op->result && copy_to_user(u64_to_user_ptr(recv->op->result), &recv->result,
-					     sizeof(recv->result)))
-		return -EFAULT;
-	return 0;
+	kipc_creds_tell(&msg->creds, &result);
+	recv->told = true;
+	return kipc_result_write(recv->op->result, &result);
 }
 
 long kipc_recv_copy(struct kipc_recv *recv, struct kipc_msg *msg)
@@ -169,9 +202,7 @@ long kipc_recv_copy(struct kipc_recv *recv, struct kipc_msg *msg)
 	err = kipc_msg_write(&recv->segs, msg, size);
 	if (err)
 		return err;
-	kipc_recv_tell(recv, msg);
-	recv->told = true;
-	return kipc_recv_tell_user(recv) ?: (long)size;
+	return kipc_recv_tell(recv, msg) ?: (long)size;
 }
 
 /* Sleep until given a message: it, or NULL with *@err */
@@ -199,7 +230,7 @@ static struct kipc_msg *kipc_take(struct kipc_recv *recv, struct kipc_ep *ep, in
 	}
 	*err = receiver->msg ? 0 : receiver->error ?: woken;
 	if (*err == -EMSGSIZE)
-		recv->result.size = READ_ONCE(ep->max_size);
+		recv->needed = READ_ONCE(ep->max_size);
 	return receiver->msg;
 }
 
@@ -218,8 +249,8 @@ static int kipc_half_commit(struct kipc_recv *recv, struct kipc_ep *ep, struct k
 	if (err && err != -ECANCELED)
 		return err;
 	half->made = true;
-	recv->result.flags = KIPC_RESULT_REPLIED;
-	recv->result.reply_error = err;
+	recv->flags = KIPC_RESULT_REPLIED;
+	recv->reply_error = err;
 	return 0;
 }
 
@@ -250,7 +281,7 @@ static int kipc_half_store(struct kipc_recv *recv)
 		return 0;
 	uop = half->uop;
 	half->uop = NULL;
-	return kipc_half_write(uop, 0, recv->result.reply_error, 1);
+	return kipc_half_write(uop, 0, recv->reply_error, 1);
 }
 
 /*
@@ -526,18 +557,14 @@ static noinline long kipc_recv_peek(struct kipc_recv *recv, struct kipc_file *fi
  */
 noinline long kipc_recv_failed(struct kipc_recv *recv, long err)
 {
-	u64 size = err == -EMSGSIZE ? recv->result.size : 0;
-	s32 reply_error = recv->result.reply_error;
-	u32 flags = recv->result.flags & KIPC_RESULT_REPLIED;
-
-	if (err != -EMSGSIZE && !recv->told && !flags)
-		return err;
-	recv->result = (struct kipc_result){
-		.size = size,
-		.flags = flags,
-		.reply_error = reply_error,
+	struct kipc_result result = {
+		.size = err == -EMSGSIZE ? recv->needed : 0,
+		.flags = recv->flags,
+		.reply_error = recv->reply_error,
 	};
-	kipc_recv_tell_user(recv);
+
+	if (recv->op->result && (err == -EMSGSIZE || recv->told || recv->flags))
+		kipc_result_write(recv->op->result, &result);
 	return err;
 }
 

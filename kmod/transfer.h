@@ -40,8 +40,10 @@ int kipc_half_write(struct kipc_op_reply_recv __user *uop, u64 token, s32 reply_
  * @segs: room for the payload
  * @deadline: until when it may wait
  * @receiver: how it selects
- * @result: to be told; its reply half may be filled already
- * @told: it has been, so that an error has to take it back
+ * @needed: the room that is needed, to be told with EMSGSIZE
+ * @flags: KIPC_RESULT_REPLIED or 0, to be told
+ * @reply_error: to be told of the reply half
+ * @told: a message has been, so that an error has to take it back
  * @half: the reply half; NULL: there is none, or it was made before a restart
  */
 struct kipc_recv {
@@ -49,7 +51,9 @@ struct kipc_recv {
 	struct kipc_segs segs;
 	struct kipc_deadline deadline;
 	struct kipc_receiver receiver;
-	struct kipc_result result;
+	u64 needed;
+	u32 flags;
+	s32 reply_error;
 	bool told;
 	struct kipc_reply_half *half;
 };
