@@ -76,13 +76,18 @@ extern const struct mechanism binder, eventfd_shm, futex_shm, kipc, mq, pipes, s
 extern char *out, *in;
 /* Room in front of them, for a header that has to be there */
 #define BENCH_HEADROOM	64
+/* From this size on they lie in huge pages, as those of one who moves much would */
+#define BENCH_LARGE	65536
+#define BENCH_HUGE	(2UL << 20)
 
 /* common.c */
 void die(const char *what) __attribute__((noreturn));
 int check(int ret, const char *what);	/* dies of a negative one */
 void set_limit(const char *path, unsigned long value);	/* a file of proc or sys */
 void *shared(size_t size);		/* memory that forked processes share, zeroed */
-void buffers(size_t size);		/* makes in and out */
+void buffers(size_t size);
+/* After fork(2): huge pages are not shared by copy on write */
+void own_buffers(void);		/* makes in and out */
 uint64_t now(void);
 void write_all(int fd, const void *data, size_t size);
 void read_all(int fd, void *data, size_t size);

@@ -49,18 +49,47 @@ void *shared(size_t size)
 	return memory;
 }
 
-static char *buffer(size_t size)
+static char *map(size_t size, int flags)
 {
-	char *memory = mmap(NULL, size + BENCH_HEADROOM, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
 
 	if (memory == MAP_FAILED)
 		die("mmap");
+	return memory;
+}
+
+/* In huge pages, as far as the kernel has some */
+static char *map_large(size_t size)
+{
+	size_t room = (size + BENCH_HUGE - 1) / BENCH_HUGE * BENCH_HUGE;
+	uintptr_t start = (uintptr_t)map(room + BENCH_HUGE, 0);
+	char *memory = (char *)((start + BENCH_HUGE - 1) / BENCH_HUGE * BENCH_HUGE);
+
+	madvise(memory, room, MADV_HUGEPAGE);
+	memset(memory, 0, room);
+	return memory;
+}
+
+static char *buffer(size_t size)
+{
+	char *memory = size < BENCH_LARGE ? map(size + BENCH_HEADROOM, MAP_POPULATE) :
+					    map_large(size + BENCH_HEADROOM);
+
 	return memory + BENCH_HEADROOM;
+}
+
+static size_t buffer_size;
+
+void own_buffers(void)
+{
+	if (buffer_size >= BENCH_LARGE)
+		buffers(buffer_size);
 }
 
 void buffers(size_t size)
 {
+	buffer_size = size;
 	out = buffer(size);
 	in = buffer(size);
 	for (size_t i = 0; i < size; i++)

@@ -91,6 +91,7 @@ static bool fork_member(const struct mechanism *with, int client, unsigned int p
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (two_cpus)
 		pin(client == SERVER ? 0 : 1);
+	own_buffers();
 	if (with->enter)
 		with->enter(client);
 	atomic_fetch_add(&gate->ready.value, 1);
