@@ -131,6 +131,16 @@ static inline long kt_op_recv(int fd, struct kipc_op_recv *op)
 	return kt_ioctl(fd, KIPC_IOC_RECV, op);
 }
 
+static inline long kt_op_send_batch(int fd, struct kipc_op_send_batch *op)
+{
+	return kt_ioctl(fd, KIPC_IOC_SEND_BATCH, op);
+}
+
+static inline long kt_op_recv_batch(int fd, struct kipc_op_recv_batch *op)
+{
+	return kt_ioctl(fd, KIPC_IOC_RECV_BATCH, op);
+}
+
 static inline long kt_op_rpc(int fd, struct kipc_op_rpc *op)
 {
 	return kt_ioctl(fd, KIPC_IOC_RPC, op);
