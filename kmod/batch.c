@@ -35,7 +35,7 @@ static u64 kipc_batch_step(u64 size)
  * @ep: where
  * @op: the receive of the next message
  * @recv: likewise
- * @nr: messages claimed in this round
+ * @nr: messages claimed in this round; at its end those that are ours
  * @msgs: those
  */
 struct kipc_recv_batch {
@@ -163,6 +163,8 @@ static unsigned int kipc_recv_batch_round(struct kipc_recv_batch *batch, unsigne
 	done = kipc_recv_batch_commit(batch, copied, err);
 	if (!done)
 		kipc_recv_batch_at(batch, base, room, result);
+	/* Where one has left, the batch ends: its place and those behind were filled already */
+	batch->nr = done;
 	return done;
 }
 
