@@ -82,6 +82,23 @@ static const struct op ops[] = {
 		.zero = { ZERO(op_recv, reserved), ZERO(op_recv, type),
 			  ZERO(op_recv, after), ZERO(op_recv, after_type) },
 	}, {
+		.name = "SEND_BATCH", .cmd = KIPC_IOC_SEND_BATCH, .files = BOTH,
+		.has_endpoint = true, .endpoint = offsetof(struct kipc_op_send_batch, endpoint),
+		.flags = offsetof(struct kipc_op_send_batch, flags),
+		.known = KIPC_NONBLOCK | KIPC_REALTIME | KIPC_NORESTART,
+		.right = KIPC_RIGHT_SEND, .ret = 1,
+		.zero = { ZERO(op_send_batch, pad), ZERO(op_send_batch, reserved) },
+	}, {
+		.name = "RECV_BATCH", .cmd = KIPC_IOC_RECV_BATCH, .files = BOTH,
+		.has_endpoint = true, .endpoint = offsetof(struct kipc_op_recv_batch, endpoint),
+		.flags = offsetof(struct kipc_op_recv_batch, flags),
+		.known = KIPC_NONBLOCK | KIPC_REALTIME | KIPC_NORESTART | KIPC_TRUNCATE |
+			 KIPC_ANYSIZE | KIPC_NOCALLS | KIPC_TYPE_EQ | KIPC_TYPE_LE | KIPC_TYPE_NE,
+		.reserved = KIPC_LEASE | KIPC_NOFILES | KIPC_EVENTS,
+		.right = KIPC_RIGHT_RECV, .ret = 1,
+		.zero = { ZERO(op_recv_batch, pad), ZERO(op_recv_batch, reserved),
+			  ZERO(op_recv_batch, type) },
+	}, {
 		.name = "RPC", .cmd = KIPC_IOC_RPC, .files = BOTH, .has_endpoint = true,
 		.endpoint = offsetof(struct kipc_op_rpc, endpoint),
 		.flags = offsetof(struct kipc_op_rpc, flags),
@@ -137,6 +154,7 @@ FIXTURE(abi) {
 	uint32_t id;
 	char *buf;
 	char *op;
+	struct kipc_result *results;
 };
 
 /* An endpoint with one message of one byte, which every op here can work on */
@@ -159,6 +177,7 @@ FIXTURE_SETUP(abi)
 	self->fd = -1;
 	self->buf = kt_shared(MAX_SIZE);
 	self->op = kt_shared(ROOM_FOR_OP);
+	self->results = kt_shared(2 * sizeof(*self->results));
 	new_endpoint(self);
 }
 
@@ -192,6 +211,19 @@ static void fill(FIXTURE_DATA(abi) *self, const struct op *op, enum file file)
 	case KIPC_IOC_RECV:
 		((struct kipc_op_recv *)self->op)->payload.base = kt_ptr(self->buf);
 		((struct kipc_op_recv *)self->op)->payload.len = MAX_SIZE;
+		break;
+	case KIPC_IOC_SEND_BATCH:
+		*(struct kipc_batch_msg *)self->buf = (struct kipc_batch_msg){ .size = 10 };
+		((struct kipc_op_send_batch *)self->op)->msgs = kt_ptr(self->buf);
+		((struct kipc_op_send_batch *)self->op)->base = kt_ptr(self->buf);
+		((struct kipc_op_send_batch *)self->op)->len = 10;
+		((struct kipc_op_send_batch *)self->op)->count = 1;
+		break;
+	case KIPC_IOC_RECV_BATCH:
+		((struct kipc_op_recv_batch *)self->op)->base = kt_ptr(self->buf);
+		((struct kipc_op_recv_batch *)self->op)->len = MAX_SIZE;
+		((struct kipc_op_recv_batch *)self->op)->results = kt_ptr(self->results);
+		((struct kipc_op_recv_batch *)self->op)->count = 2;
 		break;
 	case KIPC_IOC_REPLY_RECV:
 		((struct kipc_op_reply_recv *)self->op)->recv.payload.base = kt_ptr(self->buf);
@@ -413,7 +445,7 @@ TEST_F(abi, unknown_operations)
 	for (unsigned int nr = 0; nr < 256; nr++) {
 		unsigned long cmd = _IOC(_IOC_READ | _IOC_WRITE, KIPC_IOC_MAGIC, nr, 64);
 
-		if (nr <= 0x06 || (nr >= 0x10 && nr <= 0x1a))
+		if (nr <= 0x06 || (nr >= 0x10 && nr <= 0x1c))
 			continue;
 		EXPECT_EQ(-ENOTTY, kt_ioctl(self->fd, cmd, self->op));
 		EXPECT_EQ(-ENOTTY, kt_ioctl(self->dev, cmd, self->op));

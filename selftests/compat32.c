@@ -57,6 +57,33 @@ TEST_F(compat32, send_and_receive)
 	EXPECT_EQ(getpid(), self->result.pid);
 }
 
+TEST_F(compat32, batches)
+{
+	const struct kipc_batch_msg msgs[] = {
+		{ .type = 1ULL << 40, .size = 3 }, { .type = 2, .size = 0, .prio = 7 },
+		{ .type = ~0ULL, .size = 1000 },
+	};
+	struct iovec from = { self->in, sizeof(self->in) }, to = { self->out, sizeof(self->out) };
+	struct kipc_msg batch = { .iov = &from, .iovcnt = 1 };
+	struct kipc_result results[4];
+
+	EXPECT_EQ(3, kipc_send_batch(self->fd, &batch, msgs, 3, 0));
+	batch.iov = &to;
+	EXPECT_EQ(3, kipc_recv_batch(self->fd, &batch, results, 4, 0));
+	EXPECT_EQ(2, results[0].type);
+	EXPECT_EQ(1ULL << 40, results[1].type);
+	EXPECT_EQ(~0ULL, results[2].type);
+	EXPECT_EQ(1000, results[2].size);
+	EXPECT_EQ(0, results[3].deliveries);
+	EXPECT_EQ(getpid(), results[2].pid);
+	/* the one without bytes took no room */
+	EXPECT_EQ(0, memcmp(self->out, self->in, 3));
+	EXPECT_EQ(8, kipc_batch_next(kipc_batch_next(0, results[0].size), results[1].size));
+	EXPECT_EQ(0, memcmp(self->out + 8, self->in + 8, 1000));
+	EXPECT_TRUE(kt_poisoned(self->out + 1008, sizeof(self->out) - 1008));
+	EXPECT_EQ(-EAGAIN, kipc_recv_batch(self->fd, &batch, results, 4, 0));
+}
+
 TEST_F(compat32, timeouts)
 {
 	uint64_t start = kt_now();
