@@ -666,10 +666,15 @@ static void *kt_stall_main(void *arg)
 
 void kt_stall_init(struct kt_stall *stall, unsigned char fill)
 {
+	kt_stall_at(stall, kt_two_areas(), fill);
+}
+
+void kt_stall_at(struct kt_stall *stall, char *page, unsigned char fill)
+{
 	struct uffdio_api api = { .api = UFFD_API };
 	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
 
-	stall->page = kt_two_areas();
+	stall->page = page;
 	stall->size = KT_PAGE;
 	stall->fill = fill;
 	stall->uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);

@@ -299,6 +299,8 @@ struct kt_stall {
 struct kt_stall *kt_stall_new(unsigned char fill);
 /* The same in memory of the caller (kt_shared), to be made in a child */
 void kt_stall_init(struct kt_stall *stall, unsigned char fill);
+/* ... and that page of the caller's, which nobody has touched: in no huge page */
+void kt_stall_at(struct kt_stall *stall, char *page, unsigned char fill);
 bool kt_stalled(struct kt_stall *stall);	/* waits until someone is held */
 void kt_release(struct kt_stall *stall);
 
