@@ -557,4 +557,203 @@ TEST_F(message, peek_that_waits)
 	sweep_waiting_recv(_metadata, KIPC_PEEK, variant->device, 3);
 }
 
+/* ---- SEND_BATCH and RECV_BATCH ---- */
+
+#define BATCH 18	/* more than the kernel moves at a time */
+#define STEP 104	/* from one payload of SMALL bytes to the next */
+
+static struct {
+	char *in, *out;
+	struct kipc_batch_msg *heads;
+	struct kipc_result *results;
+	unsigned int partly[FAIL_KINDS];	/* rounds in which the first ones were moved */
+} batch;
+
+/* An endpoint with room for @msgs messages, and a batch of types from 1 on */
+static void make_batch(bool device, unsigned int msgs)
+{
+	make(device, 0, SMALL, msgs);
+	batch.in = fail_buffer(BATCH * STEP);
+	batch.out = fail_buffer(BATCH * STEP);
+	batch.heads = (void *)fail_buffer(BATCH * sizeof(*batch.heads));
+	batch.results = (void *)fail_buffer(BATCH * sizeof(*batch.results));
+	memset(batch.partly, 0, sizeof(batch.partly));
+	for (unsigned int i = 0; i < BATCH; i++) {
+		kt_fill(batch.in + i * STEP, SMALL, SEED);
+		batch.heads[i] = (struct kipc_batch_msg){ .type = i + 1, .size = SMALL };
+	}
+}
+
+static struct kipc_op_send_batch send_batch_op(unsigned int count)
+{
+	return (struct kipc_op_send_batch){
+		.endpoint = at.id,
+		.deadline = KIPC_FOREVER,
+		.base = kt_ptr(batch.in),
+		.len = BATCH * STEP,
+		.msgs = kt_ptr(batch.heads),
+		.count = count,
+	};
+}
+
+/* How many of @count were moved: all, or as many as before this round's failure; -1: neither */
+static long moved(struct sweep *s, long ret, unsigned int count)
+{
+	if (ret == count)
+		return ret;
+	if (ret < 0)
+		return sweep_failed(s, ret) ? 0 : -1;
+	if (ret > 0 && ret < count && s->kind) {
+		batch.partly[s->kind]++;
+		return ret;
+	}
+	kt_complain("%s: %ld of %u at point %u", s->name, ret, count, s->nth);
+	return -1;
+}
+
+/* Each failed in the first message, or before it; and in each message behind it */
+static bool batch_covered(const struct sweep *s, unsigned int memory, unsigned int copies,
+			  unsigned int memory_behind, unsigned int copies_behind)
+{
+	if (!sweep_covered(s, memory, copies))
+		return false;
+	kt_complain("%s: some moved, then an allocation failed %u times, a copy %u times", s->name,
+		    batch.partly[FAIL_MEMORY], batch.partly[FAIL_COPY]);
+	return batch.partly[FAIL_MEMORY] >= memory_behind &&
+	       batch.partly[FAIL_COPY] >= copies_behind;
+}
+
+TEST_F(message, send_batch)
+{
+	struct sweep s = SWEEP;
+	struct kipc_op_send_batch op;
+	long n;
+
+	make_batch(variant->device, BATCH);
+	op = send_batch_op(BATCH);
+	op.flags = KIPC_NONBLOCK;
+	while (sweep_round(&s)) {
+		n = moved(&s, FAILING(&s, kt_op_send_batch(at.fd, &op)), BATCH);
+		ASSERT_LE(0, n);
+		for (long i = 1; i <= n; i++)
+			ASSERT_TRUE(take((uint64_t)i, SMALL));
+		ASSERT_TRUE(nothing_there());
+	}
+	/* Struct, heads and payload of the first; payloads behind, heads of the second round */
+	EXPECT_TRUE(batch_covered(&s, 1 + variant->device, 3, BATCH - 1, BATCH - 1 + 1));
+}
+
+/* The first has room, the second gets it by the peer */
+TEST_F(message, send_batch_that_waits_for_room)
+{
+	struct sweep s = SWEEP;
+	struct kipc_op_send_batch op;
+	long n, acted;
+
+	make_batch(variant->device, 1);
+	op = send_batch_op(2);
+	while (sweep_round(&s)) {
+		peer_start(&peer, at.own, make_room);
+		n = moved(&s, FAILING(&s, kt_op_send_batch(at.fd, &op)), 2);
+		acted = peer_end(&peer);
+		ASSERT_LE(0, n);
+		if (n == 2) {
+			ASSERT_EQ(SMALL, acted);
+			ASSERT_EQ(1, peer.result.type);
+			ASSERT_TRUE(take(2, SMALL));
+		} else {
+			ASSERT_EQ(PEER_IDLE, acted);
+			if (n)
+				ASSERT_TRUE(take(1, SMALL));
+		}
+		ASSERT_TRUE(nothing_there());
+	}
+	EXPECT_TRUE(batch_covered(&s, 1 + variant->device, 3, 1, 1));
+}
+
+/* The @n that were received are told; without any, what was told is taken back */
+static bool batch_told(long n)
+{
+	for (long i = 0; i < n; i++) {
+		const struct kipc_result *told = &batch.results[i];
+
+		if (told->type != (uint64_t)i + 1 || told->size != SMALL ||
+		    told->deliveries != 1 || !kt_filled(batch.out + i * STEP, SMALL, SEED)) {
+			kt_complain("message %ld of %ld is not what was sent", i, n);
+			return false;
+		}
+	}
+	return n || fail_untold(batch.results);
+}
+
+TEST_F(message, recv_batch)
+{
+	struct kipc_op_recv_batch op;
+	struct sweep s = SWEEP;
+	long n;
+
+	make_batch(variant->device, BATCH);
+	op = (struct kipc_op_recv_batch){
+		.endpoint = at.id,
+		.deadline = KIPC_FOREVER,
+		.base = kt_ptr(batch.out),
+		.len = BATCH * STEP,
+		.results = kt_ptr(batch.results),
+		.count = BATCH,
+	};
+	while (sweep_round(&s)) {
+		for (unsigned int i = 1; i <= BATCH; i++)
+			ASSERT_EQ(0, kt_send(at.own, 0, i, 0, in, SMALL));
+		kt_poison(batch.out, BATCH * STEP);
+		kt_poison(batch.results, BATCH * sizeof(*batch.results));
+		n = moved(&s, FAILING(&s, kt_op_recv_batch(at.fd, &op)), BATCH);
+		ASSERT_LE(0, n);
+		ASSERT_TRUE(batch_told(n));
+		/* the rest in its place */
+		for (long i = n + 1; i <= BATCH; i++)
+			ASSERT_TRUE(take((uint64_t)i, SMALL));
+		ASSERT_TRUE(nothing_there());
+	}
+	/* Struct, and the payload of each */
+	EXPECT_TRUE(batch_covered(&s, 0, 2, 0, BATCH - 1));
+}
+
+/* The first comes while it waits; from then on a failure puts it back */
+TEST_F(message, recv_batch_that_waits)
+{
+	struct kipc_op_recv_batch op;
+	unsigned int put_back = 0;
+	struct sweep s = SWEEP;
+	long n, acted;
+
+	make_batch(variant->device, 1);
+	op = (struct kipc_op_recv_batch){
+		.endpoint = at.id,
+		.deadline = KIPC_FOREVER,
+		.base = kt_ptr(batch.out),
+		.len = BATCH * STEP,
+		.results = kt_ptr(batch.results),
+		.count = BATCH,
+	};
+	while (sweep_round(&s)) {
+		kt_poison(batch.out, BATCH * STEP);
+		kt_poison(batch.results, BATCH * sizeof(*batch.results));
+		peer_start(&peer, at.own, send_one);
+		n = moved(&s, FAILING(&s, kt_op_recv_batch(at.fd, &op)), 1);
+		acted = peer_end(&peer);
+		ASSERT_LE(0, n);
+		ASSERT_TRUE(batch_told(n));
+		if (n)
+			ASSERT_EQ(0, acted);
+		if (!n && acted != PEER_IDLE) {
+			ASSERT_EQ(0, acted);
+			ASSERT_TRUE(take(1, SMALL));
+			put_back++;
+		}
+		ASSERT_TRUE(nothing_there());
+	}
+	EXPECT_TRUE(batch_covered(&s, variant->device, 2, 0, 0));
+	EXPECT_GE(put_back, 1);
+}
+
 TEST_HARNESS_MAIN
