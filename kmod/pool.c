@@ -64,6 +64,19 @@ void kipc_pool_put(struct kipc_pool *pool)
 		kfree(pool);
 }
 
+/* A body that is counted becomes a spare: false if the pool was closed */
+static bool kipc_spares_push(struct kipc_pool *pool, enum kipc_kind kind, struct kipc_body *body)
+{
+	struct kipc_body *first = READ_ONCE(pool->spares[kind]);
+
+	do {
+		if (unlikely(first == KIPC_POOL_CLOSED))
+			return false;
+		body->next = first;
+	} while (unlikely(!try_cmpxchg(&pool->spares[kind], &first, body)));
+	return true;
+}
+
 static noinline void kipc_body_destroy(struct kipc_body *body, enum kipc_kind kind)
 {
 	struct kipc_pool *pool = body->pool;
@@ -72,10 +85,34 @@ static noinline void kipc_body_destroy(struct kipc_body *body, enum kipc_kind ki
 	kipc_pool_put(pool);
 }
 
+/* While we had the rest others were put there */
+static noinline void kipc_spares_merge(struct kipc_pool *pool, enum kipc_kind kind,
+				       struct kipc_body *rest)
+{
+	struct kipc_body *next;
+
+	for (; rest; rest = next) {
+		next = rest->next;
+		/* Not closed: it is our file's */
+		WARN_ON_ONCE(!kipc_spares_push(pool, kind, rest));
+	}
+}
+
+static struct kipc_body *kipc_spares_pop(struct kipc_pool *pool, enum kipc_kind kind)
+{
+	struct kipc_body *body = xchg(&pool->spares[kind], NULL);
+
+	if (unlikely(!body || WARN_ON_ONCE(body == KIPC_POOL_CLOSED)))
+		return NULL;
+	atomic_dec(&pool->nr_spares[kind]);
+	if (body->next && unlikely(cmpxchg(&pool->spares[kind], NULL, body->next)))
+		kipc_spares_merge(pool, kind, body->next);
+	return body;
+}
+
 void kipc_pool_close(struct kipc_pool *pool)
 {
-	struct hlist_node *next;
-	struct kipc_body *body;
+	struct kipc_body *body, *next;
 	unsigned int kind, i;
 
 	/* From then on nothing is put into it */
@@ -85,11 +122,10 @@ void kipc_pool_close(struct kipc_pool *pool)
 	for (i = 0; i < KIPC_SPARE_SIZES; i++)
 		kipc_buffers_free(&pool->buffers[i]);
 	for (kind = 0; kind < KIPC_KINDS; kind++) {
-		body = xchg(&pool->hot[kind], KIPC_POOL_CLOSED);
-		if (body)
+		for (body = xchg(&pool->spares[kind], KIPC_POOL_CLOSED); body; body = next) {
+			next = body->next;
 			kipc_body_destroy(body, kind);
-		hlist_for_each_entry_safe(body, next, &pool->spares[kind], spare)
-			kipc_body_destroy(body, kind);
+		}
 	}
 }
 
@@ -152,20 +188,6 @@ static bool kipc_pool_has_room(struct kipc_pool *pool, size_t size, struct hlist
 	return pool->spare_bytes + size <= KIPC_SPARE_BYTES;
 }
 
-static noinline struct kipc_body *kipc_body_other(struct kipc_pool *pool, enum kipc_kind kind)
-{
-	struct kipc_body *body = NULL;
-
-	spin_lock(&pool->lock);
-	if (pool->nr_spares[kind]) {
-		body = hlist_entry(pool->spares[kind].first, struct kipc_body, spare);
-		__hlist_del(&body->spare);
-		pool->nr_spares[kind]--;
-	}
-	spin_unlock(&pool->lock);
-	return body ?: kipc_body_alloc(pool, kind);
-}
-
 static noinline struct kipc_body *kipc_body_large(struct kipc_body *body, enum kipc_kind kind,
 						  size_t size)
 {
@@ -189,10 +211,10 @@ static noinline struct kipc_body *kipc_body_large(struct kipc_body *body, enum k
 
 struct kipc_body *kipc_body_new(struct kipc_pool *pool, enum kipc_kind kind, size_t size)
 {
-	struct kipc_body *body = xchg(&pool->hot[kind], NULL);
+	struct kipc_body *body = kipc_spares_pop(pool, kind);
 
-	if (unlikely(!body || WARN_ON_ONCE(body == KIPC_POOL_CLOSED))) {
-		body = kipc_body_other(pool, kind);
+	if (unlikely(!body)) {
+		body = kipc_body_alloc(pool, kind);
 		if (!body)
 			return NULL;
 	}
@@ -253,28 +275,19 @@ static noinline void kipc_buffer_free(struct kipc_body *body)
 	kipc_buffers_free(&rest);
 }
 
-/* It does not fit into the place at hand */
-static noinline void kipc_body_put(struct kipc_body *body, enum kipc_kind kind)
+void kipc_body_free(struct kipc_body *body, enum kipc_kind kind)
 {
 	struct kipc_pool *pool = body->pool;
 
-	spin_lock(&pool->lock);
-	if (!pool->closed && pool->nr_spares[kind] + 1 < READ_ONCE(kipc_spares_max)) {
-		hlist_add_head(&body->spare, &pool->spares[kind]);
-		pool->nr_spares[kind]++;
-		body = NULL;
-	}
-	spin_unlock(&pool->lock);
-	if (body)
-		kipc_body_destroy(body, kind);
-}
-
-void kipc_body_free(struct kipc_body *body, enum kipc_kind kind)
-{
 	if (unlikely(body->buffer.size > KIPC_INLINE_SIZE))
 		kipc_buffer_free(body);
-	if (unlikely(!READ_ONCE(kipc_spares_max) || cmpxchg(&body->pool->hot[kind], NULL, body)))
-		kipc_body_put(body, kind);
+	/* Those that come at the same time may be a few too many */
+	if (likely(atomic_read(&pool->nr_spares[kind]) < READ_ONCE(kipc_spares_max))) {
+		atomic_inc(&pool->nr_spares[kind]);
+		if (likely(kipc_spares_push(pool, kind, body)))
+			return;
+	}
+	kipc_body_destroy(body, kind);
 }
 
 static void kipc_kinds_exit(int kind)

@@ -9,13 +9,16 @@
  * that it was charged to.
  *
  * A body belongs to one pool, which it holds, all its life. A pool keeps a few
- * bodies of each kind (parameter spares_max), one of them at hand without the lock,
- * and, up to KIPC_SPARE_BYTES in all, payload buffers that are larger than what a body
- * has inside. It closes with the struct file; what comes back later is freed. What was
- * in a body or a buffer is not erased: nothing of it is read before it has been written
- * anew.
+ * bodies of each kind (parameter spares_max), and, up to KIPC_SPARE_BYTES in all,
+ * payload buffers that are larger than what a body has inside. It closes with the
+ * struct file; what comes back later is freed. What was in a body or a buffer is not
+ * erased: nothing of it is read before it has been written anew.
  *
- * The lock of a pool is the innermost.
+ * Spare bodies of a kind are a stack without a lock. Who wants one takes the whole stack,
+ * keeps the first and puts the others back, so that nobody looks into a body that
+ * somebody else may have taken. Who comes in between finds nothing and allocates one.
+ *
+ * The lock of a pool, which is for the buffers, is the innermost.
  */
 #ifndef _KIPC_POOL_H
 #define _KIPC_POOL_H
@@ -56,33 +59,31 @@ struct kipc_buffer {
 /**
  * struct kipc_body - what messages, calls and replies have in common; their first member
  * @pool: where it goes back to, held; constant
- * @spare: in pool->spares while nobody uses it (pool->lock)
+ * @next: the next one in pool->spares while nobody uses it
  * @buffer: memory for the payload: inside, or of its own, or NULL once it is spent
  */
 struct kipc_body {
 	struct kipc_pool *pool;
-	struct hlist_node spare;
+	struct kipc_body *next;
 	struct kipc_buffer buffer;
 };
 
 /**
  * struct kipc_pool - a file's spare bodies
  * @ref: one of the file's state, one of each body
- * @hot: one spare of each kind, exchanged without the lock; KIPC_POOL_CLOSED in the end
+ * @spares: the bodies, by kind: the first, or NULL; KIPC_POOL_CLOSED in the end
+ * @nr_spares: how many, by kind
  * @lock: protects what follows
  * @closed: nothing is kept any more
- * @nr_spares: how many, by kind
- * @spares: the bodies, by kind
  * @spare_bytes: in @buffers
  * @buffers: spare buffers, by size; each begins with its link
  */
 struct kipc_pool {
 	refcount_t ref;
-	struct kipc_body *hot[KIPC_KINDS];
+	struct kipc_body *spares[KIPC_KINDS];
+	atomic_t nr_spares[KIPC_KINDS];
 	spinlock_t lock;		/* protects what follows; innermost */
 	bool closed;
-	unsigned int nr_spares[KIPC_KINDS];
-	struct hlist_head spares[KIPC_KINDS];
 	unsigned int spare_bytes;
 	struct hlist_head buffers[KIPC_SPARE_SIZES];
 };
