@@ -136,6 +136,9 @@ static unsigned int kipc_recv_batch_commit(struct kipc_recv_batch *batch, unsign
 
 		if (!kipc_commit(ep, batch->msgs[done], batch->file, &after))
 			break;
+		/* Not ours any more: others may answer it when the lock is dropped */
+		if (call)
+			batch->msgs[done] = NULL;
 		calls |= call;
 	}
 	/* The one that was not committed is gone */
@@ -143,6 +146,9 @@ static unsigned int kipc_recv_batch_commit(struct kipc_recv_batch *batch, unsign
 		kipc_unclaim(ep, batch->msgs[i], &after);
 	known_open = !calls || kipc_file_known_open(batch->file);
 	kipc_unlock(ep, &after);
+	for (i = 0; i < done; i++)
+		if (batch->msgs[i])
+			kipc_msg_put(batch->msgs[i]);
 	if (!known_open)
 		kipc_file_check_open(batch->file);
 	return done;

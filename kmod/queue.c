@@ -795,7 +795,6 @@ bool kipc_commit(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_file *fil
 	} else {
 		kipc_done(ep, msg, 0, after);
 		kipc_settle(ep, msg, after);
-		kipc_after_put(after, msg);
 	}
 	return true;
 }

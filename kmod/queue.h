@@ -141,7 +141,11 @@ void kipc_claim(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *aft
 struct kipc_msg *kipc_claim_next(struct kipc_ep *ep, const struct kipc_receiver *receiver,
 				 u64 room, struct kipc_after *after);
 void kipc_unclaim(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after);
-/* False: the sender has left, the message is dropped, receive another */
+/*
+ * A call goes into the deliveries; the reference to a message without reply is the
+ * caller's, to be put after the lock. False: the sender has left, the message is
+ * dropped, receive another.
+ */
 bool kipc_commit(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_file *file,
 		 struct kipc_after *after);
 

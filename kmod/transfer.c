@@ -374,6 +374,8 @@ static int kipc_recv_commit(struct kipc_recv *recv, struct kipc_file *file, stru
 		done = 1;
 	*known_open = !call || kipc_file_known_open(file);
 	kipc_unlock(ep, &after);
+	if (done && !call)
+		kipc_msg_put(msg);
 	return err ?: done;
 }
 
