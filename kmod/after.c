@@ -15,8 +15,8 @@
 void kipc_lock(struct kipc_ep *ep, struct kipc_after *after)
 	__acquires(&ep->lock)
 {
-	/* All but the arrays */
-	memset(after, 0, offsetof(struct kipc_after, tasks));
+	after->nothing = 0;
+	INIT_HLIST_HEAD(&after->buffers);
 	spin_lock(&ep->lock);
 }
 
@@ -59,13 +59,16 @@ static inline void kipc_unlock_and_do(struct kipc_ep *ep, struct kipc_after *aft
 	__releases(&ep->lock)
 {
 	if (after->nr_tasks) {
+		unsigned int nr = after->nr_tasks;
+
 		/* Keeps the task_structs, see after.h */
-		rcu_read_lock();
+		rcu_read_lock_sched();
 		spin_unlock(&ep->lock);
 		do
-			wake_up_process(after->tasks[--after->nr_tasks]);
-		while (unlikely(after->nr_tasks));
-		rcu_read_unlock();
+			wake_up_process(after->tasks[--nr]);
+		while (unlikely(nr));
+		rcu_read_unlock_sched();
+		after->nr_tasks = 0;
 	} else {
 		spin_unlock(&ep->lock);
 	}
@@ -119,8 +122,8 @@ void kipc_after_put(struct kipc_after *after, struct kipc_msg *msg)
 {
 	if (!refcount_dec_and_test(&msg->ref))
 		return;
+	kipc_after_more(after);
 	hlist_add_head(&msg->free_node, &after->msgs);
-	after->more = true;
 }
 
 void kipc_after_spend(struct kipc_after *after, struct kipc_msg *msg)
@@ -129,18 +132,19 @@ void kipc_after_spend(struct kipc_after *after, struct kipc_msg *msg)
 	if (msg->peeks)
 		return;
 	if (unlikely(msg->pins)) {
+		kipc_after_more(after);
 		hlist_add_head(&msg->pins->free_node, &after->pins);
 		msg->pins = NULL;
-		after->more = true;
 	}
 	kipc_body_spend(&msg->body, &after->buffers);
-	after->more |= !!after->buffers.first;
+	if (unlikely(after->buffers.first))
+		kipc_after_more(after);
 }
 
 void kipc_after_finished(struct kipc_after *after, struct kipc_file *file)
 {
 	if (WARN_ON_ONCE(after->nr_files == KIPC_AFTER_MAX))
 		return;
+	kipc_after_more(after);
 	after->files[after->nr_files++] = kipc_file_get(file);
-	after->more = true;
 }

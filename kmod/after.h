@@ -34,36 +34,43 @@ struct task_struct;
 
 /**
  * struct kipc_after - the notes
+ * @nothing: what follows, to clear it at once
  * @nr_tasks: entries in @tasks
  * @nr_files: entries in @files
  * @more: there is something beside tasks to wake and room to give away
  * @room: room was made: admit blocked senders
+ * @buffers: payloads to free
  * @peekers: wake those who wait to peek
  * @readable: events for those who poll for messages
  * @writable: events for those who poll for room
  * @msgs: messages whose last reference was dropped, to free, by kipc_msg.free_node
  * @shares: shares to free, by kipc_share.free_node
  * @pins: pinned payloads to let go, by kipc_pins.free_node
- * @buffers: payloads to free
  * @tasks: tasks to wake
  * @files: files with a newly finished call, each with a reference
  *
- * kipc_lock() sets all but the arrays, whose entries count from their numbers on.
- * So whoever has one on the stack declares it __uninitialized: half a kilobyte need
- * not be zeroed for each hold of a lock.
+ * kipc_lock() sets what is up to @buffers; what is behind counts from @more on, which
+ * kipc_after_more() sets, and the arrays from their numbers on. So whoever has one on the
+ * stack declares it __uninitialized: half a kilobyte need not be zeroed for each hold of
+ * a lock.
  */
 struct kipc_after {
-	u8 nr_tasks;
-	u8 nr_files;
-	bool more;
-	bool room;
+	union {
+		u64 nothing;	/* what follows, to clear it at once */
+		struct {
+			u8 nr_tasks;
+			u8 nr_files;
+			bool more;
+			bool room;
+		};
+	};
+	struct hlist_head buffers;
 	bool peekers;
 	__poll_t readable;
 	__poll_t writable;
 	struct hlist_head msgs;
 	struct hlist_head shares;
 	struct hlist_head pins;
-	struct hlist_head buffers;
 	struct task_struct *tasks[KIPC_AFTER_MAX];
 	struct kipc_file *files[KIPC_AFTER_MAX];
 };
@@ -80,29 +87,42 @@ void kipc_after_spend(struct kipc_after *after, struct kipc_msg *msg);
 /* A call of @file has finished */
 void kipc_after_finished(struct kipc_after *after, struct kipc_file *file);
 
+static inline void kipc_after_more(struct kipc_after *after)
+{
+	if (after->more)
+		return;
+	after->more = true;
+	after->peekers = false;
+	after->readable = 0;
+	after->writable = 0;
+	INIT_HLIST_HEAD(&after->msgs);
+	INIT_HLIST_HEAD(&after->shares);
+	INIT_HLIST_HEAD(&after->pins);
+}
+
 /* Events for those who poll for messages, or for room */
 static inline void kipc_after_readable(struct kipc_after *after, __poll_t events)
 {
+	kipc_after_more(after);
 	after->readable |= events;
-	after->more = true;
 }
 
 static inline void kipc_after_writable(struct kipc_after *after, __poll_t events)
 {
+	kipc_after_more(after);
 	after->writable |= events;
-	after->more = true;
 }
 
 static inline void kipc_after_peekers(struct kipc_after *after)
 {
+	kipc_after_more(after);
 	after->peekers = true;
-	after->more = true;
 }
 
 static inline void kipc_after_free(struct kipc_after *after, struct hlist_node *share)
 {
+	kipc_after_more(after);
 	hlist_add_head(share, &after->shares);
-	after->more = true;
 }
 
 #endif /* _KIPC_AFTER_H */
