@@ -78,7 +78,7 @@ unsigned int kipc_spares_max = 64;
 module_param_named(spares_max, kipc_spares_max, uint, 0644);
 MODULE_PARM_DESC(spares_max, "messages, calls and replies each that an open file keeps for its next");
 
-unsigned int kipc_pin_min = 16384;
+unsigned int kipc_pin_min = 65536;
 module_param_named(pin_min, kipc_pin_min, uint, 0644);
 MODULE_PARM_DESC(pin_min, "bytes from which on payloads stay in the memory of who waits; 0: never");
 

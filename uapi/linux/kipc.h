@@ -437,7 +437,8 @@ struct kipc_op_next {
  * may hold one message, and beyond that at most half of what the others leave
  * free (all uids of a user's own user namespaces are one user). At a RENDEZVOUS
  * endpoint it waits for a receiver. With KIPC_SYNC it
- * also waits until a receiver has taken the message. Needs KIPC_RIGHT_SEND, on
+ * also waits until a receiver has taken the message, and other threads must not
+ * change the payload meanwhile. Needs KIPC_RIGHT_SEND, on
  * a device file w. After an error nothing was sent.
  *
  * Return: 0, or EACCES, EMSGSIZE (larger than max_size), EAGAIN, ETIMEDOUT,
@@ -606,6 +607,9 @@ struct kipc_op_recv_batch {
  * ASYNC never sleeps (EAGAIN when the message cannot be admitted at once) and
  * always ends exactly once: by being collected or cancelled. It is charged to
  * the caller's user: EDQUOT beyond user_calls_max or user_reply_room_max.
+ *
+ * While it waits, other threads must not change @request, and do not know what is
+ * in @reply; after an error, and behind the reply, its bytes are undefined.
  *
  * A reply that is larger than the room is not kept: EMSGSIZE with DELIVERED
  * and the size it had, or with TRUNCATE its beginning. Room beyond max_size, as

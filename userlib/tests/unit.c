@@ -588,8 +588,9 @@ static void test_batches(void)
 	}
 
 	/* what the kernel can judge goes to it */
-	batch = (struct kipc_msg){ .flags = KIPC_SYNC, .iov = iov, .iovcnt = 1 };
-	iov[0] = (struct iovec){ NULL, SIZE_MAX };
+	struct iovec all = { NULL, SIZE_MAX };
+
+	batch = (struct kipc_msg){ .flags = KIPC_SYNC, .iov = &all, .iovcnt = 1 };
 	play(-EINVAL, NULL);
 	CHECK(kipc_send_batch(HANDLE, &batch, NULL, UINT_MAX, 0) == -EINVAL);
 	CHECK(asked(1, KIPC_IOC_SEND_BATCH) && send->count == UINT_MAX && !send->msgs);
