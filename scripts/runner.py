@@ -86,8 +86,10 @@ def run_selftests(tally, directory, programs, show=None, name="check", options=(
     and each judgement on the VM. Lines of output go to show as they come."""
     command = "cd /selftests && ./run_kselftest.sh " + " ".join(
         f"-t kipc:{program}" for program in programs)
+    # Linux 6.1 has memfd_secret() only then, newer ones always.
     call = [TOP / "scripts/vm-run", "--name", name, "--copy", f"{directory}:/selftests",
-            "--copy", "/usr/bin/timeout:/usr/bin/timeout", *options, command]
+            "--copy", "/usr/bin/timeout:/usr/bin/timeout", "--append", "secretmem.enable=1",
+            *options, command]
     if show:
         with subprocess.Popen(call, stdout=subprocess.PIPE, text=True, errors="replace",
                               env=environment) as vm:
