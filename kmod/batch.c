@@ -162,6 +162,7 @@ static unsigned int kipc_recv_batch_round(struct kipc_recv_batch *batch, unsigne
 	u64 result = batch->op.result;
 	unsigned int copied, done;
 
+	*err = 0;
 	kipc_recv_batch_claim(batch, max);
 	if (!batch->nr)
 		return 0;
