@@ -286,6 +286,62 @@ static long do_recv(unsigned int actor, const struct op *op)
 	return ret;
 }
 
+/* The payloads and, as if those were a second one, what is said of them */
+static long do_send_batch(unsigned int actor, const struct op *op)
+{
+	struct kipc_batch_msg *good = (void *)(arenas[actor].structs + STRUCT_ROOM);
+	struct kipc_op_send_batch data = {
+		.flags = value32(op, A_FLAGS),
+		.endpoint = value32(op, A_ID),
+		.deadline = deadline(op, op->arg[A_FLAGS] & KIPC_REALTIME),
+		.base = (uintptr_t)place(actor, op->arg[A_MEM], op->arg[A_LEN],
+					 arenas[actor].bytes),
+		.len = op->arg[A_LEN],
+		.count = value32(op, A_N),
+	};
+	uint64_t size = op->arg[A_ROOM];
+	unsigned int i;
+
+	if (!size && data.count)
+		size = op->arg[A_LEN] / data.count / KIPC_BATCH_ALIGN * KIPC_BATCH_ALIGN;
+	for (i = 0; i < KIPC_BATCH_MAX; i++)
+		good[i] = (struct kipc_batch_msg){
+			.type = value(op, A_TYPE) + i,
+			.size = size,
+			.prio = value32(op, A_PRIO),
+		};
+	data.msgs = (uintptr_t)place(actor, op->arg[A_MEM2], sizeof(*good) * data.count,
+				     (char *)good);
+	return call(actor, op, &data);
+}
+
+/* The tokens of the calls go into the slot for them and those behind it */
+static long do_recv_batch(unsigned int actor, const struct op *op)
+{
+	struct kipc_result results[KIPC_BATCH_MAX];
+	struct kipc_op_recv_batch data = {
+		.flags = value32(op, A_FLAGS),
+		.endpoint = value32(op, A_ID),
+		.type = value(op, A_TYPE),
+		.deadline = deadline(op, op->arg[A_FLAGS] & KIPC_REALTIME),
+		.base = (uintptr_t)place(actor, op->arg[A_MEM2], op->arg[A_LEN2],
+					 arenas[actor].bytes + ARENA / 2),
+		.len = op->arg[A_LEN2],
+		.results = (uintptr_t)place(actor, op->arg[A_RESULT], sizeof(results),
+					    (char *)results),
+		.count = value32(op, A_N),
+	};
+	unsigned int i, slot = (unsigned int)op->arg[A_TO];
+	long ret;
+
+	memset(results, 0, sizeof(results));
+	ret = call(actor, op, &data);
+	for (i = 0; ret > 0 && i < (unsigned long)ret && i < KIPC_BATCH_MAX; i++)
+		if (results[i].token)
+			shared->tokens[slot++ % SLOTS] = results[i].token;
+	return ret;
+}
+
 static long do_rpc(unsigned int actor, const struct op *op)
 {
 	struct kipc_result result = { 0 };
@@ -387,6 +443,10 @@ long do_ioctl(unsigned int actor, const struct op *op)
 		return do_send(actor, op);
 	case OP_RECV:
 		return do_recv(actor, op);
+	case OP_SEND_BATCH:
+		return do_send_batch(actor, op);
+	case OP_RECV_BATCH:
+		return do_recv_batch(actor, op);
 	case OP_RPC:
 		return do_rpc(actor, op);
 	case OP_REPLY:

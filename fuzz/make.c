@@ -80,6 +80,7 @@ static struct world world_before(const struct program *program, unsigned int end
 			*fds &= (uint16_t)~(1 << op->arg[A_FD]);
 			break;
 		case OP_RECV:
+		case OP_RECV_BATCH:
 		case OP_RPC:
 		case OP_REPLY_RECV:
 			world.tokens |= bit;
@@ -156,7 +157,7 @@ static uint64_t make_message_flags(const struct op *op)
 	uint64_t flags = make_flags("MESSAGE");
 
 	if (op->kind != OP_SEND && op->kind != OP_RECV && op->kind != OP_RPC &&
-	    op->kind != OP_REPLY_RECV)
+	    op->kind != OP_REPLY_RECV && op->kind != OP_SEND_BATCH && op->kind != OP_RECV_BATCH)
 		return chance(95) ? 0 : flags;
 	if (!chance(3))
 		flags &= ~(uint64_t)(KIPC_LEASE | KIPC_NOFILES | KIPC_EVENTS);
@@ -165,12 +166,14 @@ static uint64_t make_message_flags(const struct op *op)
 	switch (op->kind) {
 	case OP_SEND:
 		return flags & (KIPC_NONBLOCK | KIPC_REALTIME | KIPC_NORESTART | KIPC_SYNC);
+	case OP_SEND_BATCH:
+		return flags & (KIPC_NONBLOCK | KIPC_REALTIME | KIPC_NORESTART);
 	case OP_RPC:
 		return flags & (KIPC_NONBLOCK | KIPC_REALTIME | KIPC_NORESTART | KIPC_IDEMPOTENT |
 				KIPC_ASYNC | KIPC_NEXT | KIPC_TRUNCATE);
 	default:
 		flags &= ~(uint64_t)(KIPC_SYNC | KIPC_IDEMPOTENT | KIPC_ASYNC | KIPC_NEXT);
-		if (op->kind == OP_REPLY_RECV)
+		if (op->kind != OP_RECV)
 			flags &= ~(uint64_t)KIPC_PEEK;
 		return flags | (chance(60) ? KIPC_ANYSIZE : 0);
 	}
@@ -254,6 +257,8 @@ static uint64_t make_number(const struct op *op, enum argument arg)
 	case A_US:
 		return below(chance(80) ? 1000 : 20000);
 	case A_N:
+		if (op->kind == OP_SEND_BATCH || op->kind == OP_RECV_BATCH)
+			return chance(90) ? 1 + below(20) : below(KIPC_BATCH_MAX + 2);
 		/* Limits that are met */
 		if (op->kind == OP_PARAM && chance(70))
 			return 1 + below(4);
@@ -332,11 +337,14 @@ static unsigned int likelihood(const struct op *op, enum argument arg)
 		return op->arg[A_FLAGS] & KIPC_PEEK ? 60 : 2;
 	case A_TYPE:
 	case A_TYPE2:
-		return op->kind == OP_RECV && op->arg[A_FLAGS] >> 16 & 7 ? 90 :
-		       op->kind == OP_RECV ? 3 : 50;
+		if (op->kind != OP_RECV && op->kind != OP_RECV_BATCH)
+			return 50;
+		return op->arg[A_FLAGS] >> 16 & 7 ? 90 : 3;
 	case A_TOKEN:
 		return op->kind == OP_RPC ? 30 : 95;
 	case A_ROOM:
+		if (op->kind == OP_SEND_BATCH)
+			return 30;
 		return op->arg[A_FLAGS] & KIPC_ASYNC ? 70 : 2;
 	case A_LEN2:
 		return op->kind == OP_RPC && op->arg[A_FLAGS] & KIPC_ASYNC ? 2 : 85;

@@ -1095,7 +1095,8 @@ static noinline int kipc_answer_write(struct kipc_answer *answer, const struct k
 }
 
 /* What goes to the caller */
-static int kipc_answer_reply(struct kipc_answer *answer, const struct kipc_segs *segs)
+static int kipc_answer_reply(struct kipc_answer *answer, const struct kipc_segs *segs,
+			     u64 type, int status)
 {
 	struct kipc_reply *reply = kipc_reply_new(answer->file->pool, segs, answer->into);
 
@@ -1103,6 +1104,8 @@ static int kipc_answer_reply(struct kipc_answer *answer, const struct kipc_segs 
 		kipc_answer_leave(answer);
 		return PTR_ERR(reply);
 	}
+	reply->type = type;
+	reply->status = status;
 	answer->reply = reply;
 	return 0;
 }
@@ -1127,13 +1130,9 @@ int kipc_answer_prepare(struct kipc_answer *answer, struct kipc_file *file, u64 
 	else if (unlikely(kipc_pin_wanted(segs.total)))
 		err = kipc_answer_write(answer, &segs);
 	if (!err)
-		err = kipc_answer_reply(answer, &segs);
+		err = kipc_answer_reply(answer, &segs, type, status);
 	kipc_segs_free(&segs);
-	if (err)
-		return err;
-	answer->reply->type = type;
-	answer->reply->status = status;
-	return 0;
+	return err;
 }
 
 void kipc_answer_end(struct kipc_answer *answer)
@@ -1221,14 +1220,13 @@ static int kipc_answer_copy(struct kipc_answer *answer)
 		return err;
 	kipc_answer_leave(answer);
 	/* Its segments are read anew, and may be others */
-	err = segs.total == old->full_size ? kipc_answer_reply(answer, &segs) : -EFAULT;
+	err = -EFAULT;
+	if (segs.total == old->full_size)
+		err = kipc_answer_reply(answer, &segs, old->type, old->status);
 	kipc_segs_free(&segs);
-	if (err)
-		return err;
-	answer->reply->type = old->type;
-	answer->reply->status = old->status;
-	kipc_reply_free(old);
-	return 0;
+	if (!err)
+		kipc_reply_free(old);
+	return err;
 }
 
 noinline int kipc_answer_adapt(struct kipc_answer *answer, int err)

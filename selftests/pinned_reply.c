@@ -166,7 +166,8 @@ FIXTURE_TEARDOWN(pinned_reply)
 #define pinned() (pins_held() - self->base)
 #define PAGES (variant->pinned ? pages_of(self->s->room, self->s->room_size) : 0)
 
-static long answer_with(const struct replier *like, uint64_t token, const char *payload, size_t size)
+static long answer_with(const struct replier *like, uint64_t token, const char *payload,
+			size_t size)
 {
 	struct replier r = *like;
 
@@ -715,7 +716,7 @@ TEST_F(pinned_reply, p04_result_cannot_be_stored_and_is_never_collected)
 /* A child's copy of the buffer is its own, and the parent's is where the reply goes */
 TEST_F(pinned_reply, p02_caller_forks_while_it_waits)
 {
-	char *room = private_memory(SIZE), *childs = kt_shared(SIZE);
+	char *room = private_memory(SIZE), *theirs = kt_shared(SIZE);
 	struct kt_flag *go = kt_new(struct kt_flag);
 	pid_t pid;
 	int status;
@@ -730,7 +731,7 @@ TEST_F(pinned_reply, p02_caller_forks_while_it_waits)
 	if (!pid) {
 		room[0]++;
 		kt_await(go);
-		memcpy(childs, room, SIZE);
+		memcpy(theirs, room, SIZE);
 		_exit(0);
 	}
 	/* and a page that the caller writes after the fork */
@@ -740,8 +741,8 @@ TEST_F(pinned_reply, p02_caller_forks_while_it_waits)
 	EXPECT_TRUE(kt_filled(room, SIZE, SEED));
 	kt_raise(go);
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
-	childs[0]--;
-	EXPECT_TRUE(kt_filled(childs, SIZE, OTHER));
+	theirs[0]--;
+	EXPECT_TRUE(kt_filled(theirs, SIZE, OTHER));
 	expect_nothing();
 }
 

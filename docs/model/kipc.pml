@@ -1059,10 +1059,7 @@ inline kipc_commit(m, s)
 		:: else ->
 			owed--;
 			kipc_done(m, 0);
-			kipc_settle(m);
-#ifndef MUTANT_NO_PUT
-			kipc_after_put(m)
-#endif
+			kipc_settle(m)
 		fi
 	fi
 }
@@ -1876,8 +1873,19 @@ inline kipc_recv_commit(m, s)
 	:: else -> kipc_commit(m, s); took = !dropped
 	fi;
 	known_open = !is_call(m) || kipc_file_known_open(s);
-	m = NO_MSG;
-	kipc_unlock()
+	if
+	:: took && !is_call(m)
+	:: else -> m = NO_MSG
+	fi;
+	kipc_unlock();
+	if
+	:: m != NO_MSG ->
+#ifndef MUTANT_NO_PUT
+		kipc_msg_put(m);
+#endif
+		m = NO_MSG
+	:: else
+	fi
 }
 
 /* err, or 0 with the delivery's token, or 0 */
