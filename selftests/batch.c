@@ -825,7 +825,7 @@ TEST_F(full, p13_waits_until_all_are_sent)
 	EXPECT_TRUE(batch_queued(self->fd, 37, 3));
 }
 
-/* Both in batches, of all sizes: what there is is received, room is filled */
+/* Both in batches, of all sizes: all that is there is received, room is filled */
 TEST_F(full, p13_a_batch_drained_in_batches)
 {
 	unsigned int got = 0;
