@@ -122,14 +122,14 @@ static long leaver_main(void *arg)
 		op.type = l->type;
 		op.deadline = l->deadline;
 		return kt_op_rpc(l->fd, &op);
-	} else {
-		struct kipc_op_send op = kt_send_op(l->bytes, SIZE);
-
-		op.type = l->type;
-		op.deadline = l->deadline;
-		op.flags = KIPC_SYNC;
-		return kt_op_send(l->fd, &op);
 	}
+
+	struct kipc_op_send op = kt_send_op(l->bytes, SIZE);
+
+	op.type = l->type;
+	op.deadline = l->deadline;
+	op.flags = KIPC_SYNC;
+	return kt_op_send(l->fd, &op);
 }
 
 static struct kt_job *leaver_start(int fd, enum way way, unsigned int type, uint64_t deadline)
@@ -703,11 +703,8 @@ TEST_F(stall, p03_nobody_waits_for_a_sender_that_is_held)
 			ASSERT_EQ(1, batch_take(in, 1));
 			ASSERT_EQ(j, in->results[0].type);
 			/* those behind have what the page held then */
-			if (j < ats[i]) {
-				ASSERT_TRUE(kt_filled(in->buf, SIZE, j));
-			} else {
-				ASSERT_EQ(0x77, in->buf[SIZE - 1]);
-			}
+			ASSERT_TRUE(j < ats[i] ? kt_filled(in->buf, SIZE, j) :
+						 in->buf[SIZE - 1] == 0x77);
 		}
 		ASSERT_TRUE(kt_quiet(self->fd));
 	}
