@@ -1100,9 +1100,11 @@ static int kipc_answer_reply(struct kipc_answer *answer, const struct kipc_segs 
 {
 	struct kipc_reply *reply = kipc_reply_new(answer->file->pool, segs, answer->into);
 
-	if (IS_ERR(reply)) {
+	int err = PTR_ERR_OR_ZERO(reply);
+
+	if (err) {
 		kipc_answer_leave(answer);
-		return PTR_ERR(reply);
+		return err;
 	}
 	reply->type = type;
 	reply->status = status;
