@@ -499,6 +499,9 @@ TEST_F(pinned_reply, p04_two_replies_to_one_call)
 TEST_F(pinned_reply, p04_two_replies_that_are_held)
 {
 	hold_it();
+	/* another's bytes, that must not be seen among the first one's */
+	self->second->payload = kt_shared(SIZE);
+	kt_fill(self->second->payload, SIZE, SEED + 1);
 	self->second->stalls = true;
 	self->second->before = 2 * PAGE;
 	replier_start(self->second);
