@@ -69,6 +69,14 @@ def show_results(line):
         print(line, flush=True)
 
 
+# These run once more with every payload of who waits in pinned pages, which otherwise only
+# large ones are (parameter pin_min)
+PINNED = ["storm", "race", "moment", "fate", "rpc", "signal", "client_death", "server_death",
+          "stall", "peek", "deadline", "removal", "recv_loses_nothing", "send_leaves_nothing",
+          "order", "quota", "rights", "compat32"]
+ALL_PINNED = ["--parameter", "pin_min=1"]
+
+
 def needs_fault_injection(program):
     """Whether a program makes the kernel fail, as only the kernel of the debug tier can."""
     return program.startswith("fail_")
@@ -81,9 +89,10 @@ def programs_in(directory):
 
 
 def run_selftests(tally, directory, programs, show=None, name="check", options=(),
-                  environment=None):
+                  environment=None, label=""):
     """Runs programs of an installed kselftest directory and adds each case to the tally,
-    and each judgement on the VM. Lines of output go to show as they come."""
+    and each judgement on the VM, their names behind a label. Lines of output go to show
+    as they come."""
     command = "cd /selftests && ./run_kselftest.sh " + " ".join(
         f"-t kipc:{program}" for program in programs)
     # Linux 6.1 has memfd_secret() only then, newer ones always.
@@ -105,10 +114,10 @@ def run_selftests(tally, directory, programs, show=None, name="check", options=(
         tally.add(ktap.FAILED, "the test VM did not start")
         return
     for outcome, case in ktap.read((run / "output.log").read_text(errors="replace"), programs):
-        tally.add(outcome, case)
+        tally.add(outcome, label + case)
     for line in report.read_text().splitlines():
         outcome = ktap.PASSED if line.startswith("ok ") else ktap.FAILED
-        what = "VM: " + line.split("ok ", 1)[1]
+        what = f"{label}VM: " + line.split("ok ", 1)[1]
         tally.add(outcome, what)
         if show:
             show(f"{'ok' if outcome == ktap.PASSED else 'not ok'} - {what}")
