@@ -19,7 +19,7 @@ static const char *const unshares[] = { "files", "net", "user", "usernet", NULL 
 static const char *const params[] = { "endpoints_max", "msg_max", "capacity_max",
 				      "user_endpoints_max", "user_capacity_max",
 				      "user_calls_max", "user_reply_room_max", "handles_max",
-				      "waiters_max", NULL };
+				      "waiters_max", "pin_min", NULL };
 
 const struct kind_info kinds[KINDS] = {
 #define OP(name, cmd, weight, flags, how, ...) { #name, cmd, weight, flags, how, { __VA_ARGS__ } },
