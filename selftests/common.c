@@ -864,6 +864,32 @@ long kt_slab_objects(void)
 	return sum;
 }
 
+static long kt_pins(const char *which)
+{
+	static char text[32768];
+	const char *p;
+
+	/* Reading this adds up what each CPU still keeps for itself */
+	kt_need(kt_read_file("/proc/sys/vm/stat_refresh", text, sizeof(text)) == 0);
+	kt_need(kt_read_file("/proc/vmstat", text, sizeof(text)) > 0);
+	p = strstr(text, which);
+	kt_need(p);
+	return strtol(p + strlen(which), NULL, 10);
+}
+
+long kt_pins_made(void)
+{
+	return kt_pins("nr_foll_pin_acquired ");
+}
+
+long kt_pins_held(void)
+{
+	/* In this order it is never less than it was at some moment between */
+	long released = kt_pins("nr_foll_pin_released ");
+
+	return kt_pins_made() - released;
+}
+
 unsigned int kt_open_fds(void)
 {
 	DIR *dir = opendir("/proc/self/fd");

@@ -326,6 +326,13 @@ long kt_read_file(const char *path, char *buf, size_t room);	/* NUL-terminated; 
 
 /* Objects in the slab caches named kipc_*, after shrinking them; -1: no such cache */
 long kt_slab_objects(void);
+/*
+ * Pages of user memory that the kernel has pinned at this moment, and has pinned ever; in
+ * the test VM kipc alone does so. It may take more than one pin for a page and give
+ * them back, so the latter is no less than it was about. For root.
+ */
+long kt_pins_held(void);
+long kt_pins_made(void);
 unsigned int kt_open_fds(void);		/* open descriptors of this process */
 
 #endif

@@ -25,6 +25,8 @@ static struct {
 	uint32_t id;	/* with this id */
 	long slabs;
 	unsigned int fds;
+	bool pinned;	/* all payloads of who waits, */
+	long pins;	/* and that was made so often before */
 } at;
 
 static void set_up(void)
@@ -45,6 +47,8 @@ static void tear_down(struct __test_metadata *_metadata)
 	close(at.own);
 	close(at.dev);
 	kt_restore_params();
+	EXPECT_TRUE(!at.pinned || kt_pins_made() > at.pins);
+	EXPECT_TRUE(kt_until(!kt_pins_held()));
 	EXPECT_TRUE(kt_until(kt_slab_objects() == at.slabs));
 }
 
@@ -91,6 +95,14 @@ FIXTURE_SETUP(huge)
 FIXTURE_TEARDOWN(huge)
 {
 	tear_down(_metadata);
+}
+
+/* From here on every payload of who waits is pinned */
+static void pin_all(void)
+{
+	at.pinned = true;
+	at.pins = kt_pins_made();
+	kt_set_param("pin_min", 1);
 }
 
 /* An endpoint with room for @msgs messages of @size bytes and no more; then no longer root */
@@ -284,14 +296,13 @@ TEST_F(message, send_that_waits_for_room)
 }
 
 /* SYNC: the peer receives what is sent */
-TEST_F(message, send_that_waits_for_its_receipt)
+static void sweep_sync(struct __test_metadata *_metadata, unsigned int memory,
+		       unsigned int copies)
 {
+	struct kipc_op_send op = send_op(SMALL, 0);
 	struct sweep s = SWEEP;
-	struct kipc_op_send op;
 	long ret, acted;
 
-	make(variant->device, 0, SMALL, 1);
-	op = send_op(SMALL, 0);
 	op.flags = KIPC_SYNC;
 	while (sweep_round(&s)) {
 		peer_start(&peer, at.own, make_room);
@@ -306,7 +317,21 @@ TEST_F(message, send_that_waits_for_its_receipt)
 		}
 		ASSERT_TRUE(nothing_there());
 	}
-	EXPECT_TRUE(sweep_covered(&s, 1 + variant->device, 2));
+	EXPECT_TRUE(sweep_covered(&s, memory, copies));
+}
+
+TEST_F(message, send_that_waits_for_its_receipt)
+{
+	make(variant->device, 0, SMALL, 1);
+	sweep_sync(_metadata, 1 + variant->device, 2);
+}
+
+/* Without memory for pins it is copied; only the struct always is */
+TEST_F(message, send_that_is_pinned)
+{
+	pin_all();
+	make(variant->device, 0, SMALL, 1);
+	sweep_sync(_metadata, 1 + variant->device, 1);
 }
 
 /* The receiver goes on waiting after a failed send, and gets the next */
@@ -405,6 +430,43 @@ TEST_F(message, recv_small)
 	make(variant->device, 0, SMALL, 2);
 	op = recv_op(SMALL, 0);
 	sweep_recv(_metadata, &op, SMALL, SMALL, true, 0, 2);
+}
+
+/* From the pages of a sender that waits: after each failure it still does */
+TEST_F(message, recv_pinned)
+{
+	struct kipc_op_send send;
+	struct kt_job *job = NULL;
+	struct kipc_op_recv op;
+	struct sweep s = SWEEP;
+	long ret;
+
+	pin_all();
+	make(variant->device, 0, MIDDLE, 2);
+	kt_set_param("waiters_max", 2);
+	op = recv_op(MIDDLE, SEGS);
+	send = send_op(MIDDLE, 0);
+	send.flags = KIPC_SYNC;
+	while (sweep_round(&s)) {
+		if (!job) {
+			job = kt_start_ioctl(KT_THREAD, at.fd, KIPC_IOC_SEND, &send);
+			ASSERT_TRUE(kt_asleep(job));
+		}
+		kt_poison(out, MIDDLE);
+		ret = FAILING(&s, kt_op_recv(at.fd, &op));
+		if (ret != MIDDLE) {
+			ASSERT_TRUE(sweep_failed(&s, ret));
+			ASSERT_TRUE(fail_untold(&result));
+			ASSERT_EQ(1, kt_stat(at.own).msgs);
+			ASSERT_TRUE(kt_asleep(job));
+			continue;
+		}
+		ASSERT_TRUE(kt_filled(out, MIDDLE, SEED));
+		ASSERT_EQ(0, kt_join(job));
+		job = NULL;
+		ASSERT_TRUE(nothing_there());
+	}
+	EXPECT_TRUE(sweep_covered(&s, 1, 2 + SEGS));
 }
 
 TEST_F(message, recv_by_type)

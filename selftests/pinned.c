@@ -53,7 +53,7 @@ static int endpoint_of(int dev)
 FIXTURE_SETUP(pinned)
 {
 	kt_set_param("pin_min", variant->pinned ? PIN_MIN : 0);
-	self->base = pins_held();
+	self->base = kt_pins_held();
 	self->dev = kt_device();
 	self->srv = endpoint_of(self->dev);
 	self->cli = kt_again(self->dev, kt_id(self->srv), KIPC_RIGHT_SEND);
@@ -80,10 +80,10 @@ FIXTURE_TEARDOWN(pinned)
 	close(self->cli);
 	close(self->srv);
 	close(self->dev);
-	EXPECT_TRUE(kt_until(pins_held() == self->base));
+	EXPECT_TRUE(kt_until(kt_pins_held() == self->base));
 }
 
-#define pinned() (pins_held() - self->base)
+#define pinned() (kt_pins_held() - self->base)
 #define PAGES(s) (variant->pinned && (s)->size >= PIN_MIN ? pages_of((s)->buf, (s)->size) : 0)
 
 /* Starts the sender, until its message is queued; in a thread of the test, or not */
@@ -173,7 +173,7 @@ TEST_F(pinned, p02_handed_to_a_receiver_that_waits)
 	self->t->stalls = false;
 	self->t->stays = true;
 	for (unsigned int j = 0; j < NR(offsets); j++) {
-		long made = pins_made();
+		long made = kt_pins_made();
 
 		self->s->buf = memory + offsets[j];
 		kt_fill(self->s->buf, SIZE, j);
@@ -185,8 +185,8 @@ TEST_F(pinned, p02_handed_to_a_receiver_that_waits)
 		EXPECT_TRUE(kt_filled(self->t->out, SIZE, j));
 		EXPECT_TRUE(kt_poisoned(self->t->out + SIZE, MAX_SIZE - SIZE));
 		expect_told(self->t->result.token);
-		EXPECT_LE(PAGES(self->s), pins_made() - made);
-		EXPECT_TRUE(variant->pinned || pins_made() == made);
+		EXPECT_LE(PAGES(self->s), kt_pins_made() - made);
+		EXPECT_TRUE(variant->pinned || kt_pins_made() == made);
 		ASSERT_EQ(KT_DIED - SIGKILL, kt_kill(self->t->kt));
 	}
 }
@@ -205,7 +205,7 @@ FIXTURE(choice) {
 FIXTURE_SETUP(choice)
 {
 	kt_set_param("pin_min", PIN_MIN);
-	self->base = pins_held();
+	self->base = kt_pins_held();
 	self->dev = kt_device();
 	self->srv = endpoint_of(self->dev);
 	self->cli = kt_again(self->dev, kt_id(self->srv), KIPC_RIGHT_SEND);
@@ -221,7 +221,7 @@ FIXTURE_TEARDOWN(choice)
 	close(self->cli);
 	close(self->srv);
 	close(self->dev);
-	EXPECT_TRUE(kt_until(pins_held() == self->base));
+	EXPECT_TRUE(kt_until(kt_pins_held() == self->base));
 }
 
 /* The pages that are pinned while the operation waits; it is then received, and answered */
@@ -233,7 +233,7 @@ static long pins_of(FIXTURE_DATA(choice) *self, unsigned long cmd, void *op)
 
 	if (!kt_asleep(job))
 		return -1;
-	held = pins_held() - self->base;
+	held = kt_pins_held() - self->base;
 	if (kt_recv(self->srv, 0, 0, 0, self->got, SIZE, &result) != SIZE ||
 	    !kt_filled(self->got, SIZE, SEED))
 		return -2;
@@ -286,7 +286,7 @@ TEST_F(choice, who_does_not_wait_has_its_payload_copied)
 	};
 	struct kipc_op_rpc rpc = kt_rpc_op(self->buf, SIZE, NULL, 0, NULL);
 	struct kipc_op_send send = kt_send_op(self->buf, SIZE);
-	long made = pins_made();
+	long made = kt_pins_made();
 	struct kipc_result result;
 
 	ASSERT_EQ(0, kt_op_send(self->cli, &send));
@@ -307,7 +307,7 @@ TEST_F(choice, who_does_not_wait_has_its_payload_copied)
 	EXPECT_EQ(SIZE, kt_recv(self->srv, 0, 0, 0, self->got, SIZE, &result));
 	EXPECT_TRUE(kt_filled(self->got, SIZE, SEED));
 	ASSERT_LE(0, kipc_cancel(self->cli, rpc.token));
-	EXPECT_EQ(made, pins_made());
+	EXPECT_EQ(made, kt_pins_made());
 }
 
 /* It waits for room, but not until it is received */
@@ -315,7 +315,7 @@ TEST_F(choice, a_plain_send_that_is_blocked_is_copied)
 {
 	struct kipc_op_send send = kt_send_op(self->buf, SIZE);
 	struct kipc_endpoint info = kt_stat(self->srv);
-	long made = pins_made();
+	long made = kt_pins_made();
 	struct kipc_result result;
 	struct kt_job *job;
 
@@ -324,7 +324,7 @@ TEST_F(choice, a_plain_send_that_is_blocked_is_copied)
 	ASSERT_EQ(0, kt_send(self->cli, 0, 1, 0, "full", 4));
 	job = kt_start_ioctl(KT_THREAD, self->cli, KIPC_IOC_SEND, &send);
 	ASSERT_TRUE(kt_asleep(job));
-	EXPECT_EQ(made, pins_made());
+	EXPECT_EQ(made, kt_pins_made());
 	ASSERT_EQ(4, kt_recv(self->srv, 0, 0, 0, self->got, SIZE, &result));
 	ASSERT_EQ(0, kt_join(job));
 	memset(self->buf, 0xee, SIZE);
@@ -368,7 +368,7 @@ TEST_F(choice, what_is_refused_is_not_pinned_for_long)
 	ASSERT_EQ(0, kt_remove(self->srv, 0));
 	EXPECT_EQ(-EIDRM, kt_op_rpc(self->cli, &rpc));
 	EXPECT_EQ(-EIDRM, kt_op_send(self->cli, &send));
-	EXPECT_EQ(0, pins_held() - self->base);
+	EXPECT_EQ(0, kt_pins_held() - self->base);
 }
 
 /* ---- who pays: RLIMIT_MEMLOCK of the sender's user ---- */
@@ -394,7 +394,7 @@ FIXTURE_VARIANT_ADD(memlock, call) { .call = true };
 FIXTURE_SETUP(memlock)
 {
 	kt_set_param("pin_min", PIN_MIN);
-	self->base = pins_held();
+	self->base = kt_pins_held();
 	self->dev = kt_device();
 	self->srv = endpoint_of(self->dev);
 	self->s = kt_new(struct sender);
@@ -419,7 +419,7 @@ FIXTURE_TEARDOWN(memlock)
 	kt_restore_params();
 	close(self->srv);
 	close(self->dev);
-	EXPECT_TRUE(kt_until(pins_held() == self->base));
+	EXPECT_TRUE(kt_until(kt_pins_held() == self->base));
 }
 
 static volatile unsigned long *memlock_limit;	/* bytes, in shared memory */
@@ -453,7 +453,7 @@ static void prepare_limit(struct sender *s)
 	ASSERT_EQ(0, kt_join((who)->kt));				\
 } while (0)
 
-#define held() (pins_held() - self->base)
+#define held() (kt_pins_held() - self->base)
 
 TEST_F(memlock, p10_so_much_and_no_more)
 {

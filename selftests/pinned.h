@@ -17,48 +17,7 @@
 #define PAGE		4096UL
 #define PIN_MIN		(4 * PAGE)	/* of the tests that mean it */
 
-/* ---- pins ---- */
-
-struct pins {
-	long acquired;
-	long released;
-};
-
-static inline long pins_field(const char *text, const char *name)
-{
-	const char *p = strstr(text, name);
-
-	kt_need(p);
-	return strtol(p + strlen(name), NULL, 10);
-}
-
-/* What was pinned, in pages, and unpinned, since the VM booted; needs root */
-static inline struct pins pins_now(void)
-{
-	static char text[32768];
-
-	/* Reading this adds up what each CPU still keeps for itself */
-	kt_need(kt_read_file("/proc/sys/vm/stat_refresh", text, sizeof(text)) == 0);
-	kt_need(kt_read_file("/proc/vmstat", text, sizeof(text)) > 0);
-	return (struct pins){
-		.acquired = pins_field(text, "nr_foll_pin_acquired "),
-		.released = pins_field(text, "nr_foll_pin_released "),
-	};
-}
-
-/* Pages that are pinned at this moment */
-static inline long pins_held(void)
-{
-	struct pins pins = pins_now();
-
-	return pins.acquired - pins.released;
-}
-
-/* Pins ever made. The kernel may take more than one for a page, and give it back. */
-static inline long pins_made(void)
-{
-	return pins_now().acquired;
-}
+/* ---- memory ---- */
 
 /* Pages that @size bytes at @buf touch */
 static inline long pages_of(const void *buf, size_t size)

@@ -54,8 +54,8 @@ FIXTURE_SETUP(pinned_fate)
 	struct kipc_attr attr = { .max_size = ROOM, .max_msgs = MSGS, .max_bytes = 4 * ROOM };
 
 	kt_set_param("pin_min", variant->pinned ? PIN_MIN : 0);
-	self->base = pins_held();
-	self->made = pins_made();
+	self->base = kt_pins_held();
+	self->made = kt_pins_made();
 	self->dev = kt_device();
 	self->srv = kt_private_mode(self->dev, 0, 0666, &attr);
 	self->cli = kt_again(self->dev, kt_id(self->srv), KIPC_RIGHT_SEND);
@@ -80,9 +80,9 @@ FIXTURE_TEARDOWN(pinned_fate)
 	close(self->srv);
 	close(self->dev);
 	/* What was pinned by whom is unpinned, however it ended */
-	EXPECT_TRUE(kt_until(pins_held() == self->base));
+	EXPECT_TRUE(kt_until(kt_pins_held() == self->base));
 	/* ... and that it was pinned, or was not, is no matter of luck */
-	uint64_t made = pins_made() - self->made;
+	uint64_t made = kt_pins_made() - self->made;
 	uint64_t least = variant->pinned && !self->idle ? pages_of(self->s->buf, SIZE) : 0;
 
 	EXPECT_LE(least, made);
@@ -91,7 +91,7 @@ FIXTURE_TEARDOWN(pinned_fate)
 
 /* Pages that one sender has pinned while it waits */
 #define PAGES (variant->pinned ? pages_of(self->s->buf, SIZE) : 0)
-#define pinned() (pins_held() - self->base)
+#define pinned() (kt_pins_held() - self->base)
 
 /* Brings the sender to where its message is in the queue */
 #define queue_it() do {							\

@@ -132,7 +132,7 @@ FIXTURE_SETUP(pinned_reply)
 	struct kipc_attr attr = { .max_size = MAX_SIZE, .max_msgs = 8, .max_bytes = 4 * MAX_SIZE };
 
 	kt_set_param("pin_min", variant->pinned ? PIN_MIN : 0);
-	self->base = pins_held();
+	self->base = kt_pins_held();
 	self->dev = kt_device();
 	self->srv = kt_private(self->dev, 0, &attr);
 	self->cli = kt_again(self->dev, kt_id(self->srv), KIPC_RIGHT_SEND);
@@ -160,10 +160,10 @@ FIXTURE_TEARDOWN(pinned_reply)
 	close(self->cli);
 	close(self->srv);
 	close(self->dev);
-	EXPECT_TRUE(kt_until(pins_held() == self->base));
+	EXPECT_TRUE(kt_until(kt_pins_held() == self->base));
 }
 
-#define pinned() (pins_held() - self->base)
+#define pinned() (kt_pins_held() - self->base)
 #define PAGES (variant->pinned ? pages_of(self->s->room, self->s->room_size) : 0)
 
 static long answer_with(const struct replier *like, uint64_t token, const char *payload,

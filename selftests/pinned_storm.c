@@ -375,7 +375,7 @@ FIXTURE_SETUP(pinned_storm)
 	struct kipc_attr attr = { .max_size = ROOM, .max_msgs = 6, .max_bytes = 4 * ROOM };
 
 	kt_set_param("pin_min", PIN_MIN);
-	self->base = pins_held();
+	self->base = kt_pins_held();
 	self->dev = kt_device();
 	self->srv = kt_private(self->dev, 0, &attr);
 	self->cli = kt_again(self->dev, kt_id(self->srv), KIPC_RIGHT_SEND);
@@ -426,7 +426,7 @@ TEST_F(pinned_storm, p02_p03_p04_p05_p07_p14_everybody_at_once)
 	unsigned int seed = (unsigned int)kt_now(), kills = 0, servers_killed = 0, lost = 0;
 	struct storm *storm = self->storm;
 	uint64_t end = kt_now() + 25000 * KT_MS;
-	long made = pins_made();
+	long made = kt_pins_made();
 
 	for (unsigned int i = 0; i < WORKERS; i++) {
 		workers[i] = (struct worker){
@@ -467,9 +467,115 @@ TEST_F(pinned_storm, p02_p03_p04_p05_p07_p14_everybody_at_once)
 	EXPECT_LT(10, storm->left);
 	EXPECT_LT(0, storm->replies);
 	EXPECT_LT(0, storm->peeked);
-	EXPECT_LT(50 * PIN_MIN / PAGE, pins_made() - made);
+	EXPECT_LT(50 * PIN_MIN / PAGE, kt_pins_made() - made);
 	EXPECT_TRUE(kt_quiet(self->srv));
-	EXPECT_TRUE(kt_until(pins_held() == self->base));
+	EXPECT_TRUE(kt_until(kt_pins_held() == self->base));
+}
+
+/* ---- the moment of the reply ---- */
+
+#define MOMENTS		6000
+#define SMALL		64
+
+struct moments {
+	int srv;
+	int cli;
+	volatile int caller;		/* its thread's id */
+	volatile unsigned int replying;	/* in this round the reply is about to be made */
+	volatile unsigned int done;	/* and this one is over */
+	volatile int over;
+	unsigned int spins;		/* before the signal */
+	unsigned int outlived;
+	unsigned int wrong;
+};
+
+static void on_signal(int sig)
+{
+	(void)sig;
+}
+
+static long moments_call(void *arg)
+{
+	struct moments *m = arg;
+	char room[SMALL], request[SMALL] = { 0 };
+	struct kipc_result result;
+
+	m->caller = (int)syscall(SYS_gettid);
+	for (unsigned int i = 1; i <= MOMENTS; i++) {
+		struct kipc_op_rpc op = kt_rpc_op(request, sizeof(request), room, sizeof(room),
+						  &result);
+		long ret;
+
+		memset(room, 0, sizeof(room));
+		/* not yet taken: it is made again */
+		do
+			ret = kt_op_rpc(m->cli, &op);
+		while (ret == -EINTR && !op.token);
+		m->outlived += ret == -EINTR;
+		while (ret == -EINTR)
+			ret = kt_op_rpc(m->cli, &op);
+		if (ret != SMALL || !kt_filled(room, SMALL, i))
+			m->wrong++;
+		__atomic_store_n(&m->done, i, __ATOMIC_RELEASE);
+	}
+	return 0;
+}
+
+static long moments_signal(void *arg)
+{
+	struct moments *m = arg;
+	unsigned int round = 0, seed = 1;
+
+	while (!m->over) {
+		if (m->replying == round)
+			continue;
+		round = m->replying;
+		for (volatile unsigned int i = (unsigned int)rand_r(&seed) % m->spins; i; i--)
+			;
+		syscall(SYS_tgkill, getpid(), m->caller, SIGUSR1);
+	}
+	return 0;
+}
+
+/*
+ * A caller is interrupted when the reply has been written into its buffer, which is then
+ * closed, and is not yet made: it must be written once more, to the kernel. Signals come
+ * at any time around that.
+ */
+TEST_F(pinned_storm, p05_signals_at_the_moment_of_the_reply)
+{
+	struct moments *m = kt_new(struct moments);
+	struct sigaction action = { .sa_handler = on_signal };
+	struct kt_job *caller, *signaller;
+	char payload[SMALL], got[SMALL];
+	struct kipc_result result;
+
+	kt_need(sigaction(SIGUSR1, &action, NULL) == 0);
+	kt_set_param("pin_min", 1);
+	*m = (struct moments){ .srv = self->srv, .cli = self->cli, .spins = 4000 };
+	caller = kt_start(KT_THREAD, moments_call, m);
+	await(m->caller);
+	signaller = kt_start(KT_THREAD, moments_signal, m);
+	for (unsigned int i = 1; i <= MOMENTS; i++) {
+		struct kipc_op_recv op = kt_recv_op(got, sizeof(got), &result);
+
+		op.flags = KIPC_ANYSIZE;
+		ASSERT_EQ(SMALL, kt_op_recv(self->srv, &op));
+		kt_fill(payload, SMALL, i);
+		m->replying = i;
+		ASSERT_EQ(0, kt_reply(self->srv, result.token, 0, payload, SMALL));
+		ASSERT_TRUE(kt_until(__atomic_load_n(&m->done, __ATOMIC_ACQUIRE) == i));
+		/* Half of them shall come too late */
+		m->spins = m->outlived > i / 2 ? m->spins + 1 : m->spins > 10 ? m->spins - 1 : 10;
+	}
+	m->over = 1;
+	ASSERT_EQ(0, kt_join(signaller));
+	ASSERT_EQ(0, kt_join(caller));
+	TH_LOG("%u of %u outlived their system call; %u spins", m->outlived, MOMENTS, m->spins);
+	EXPECT_EQ(0, m->wrong);
+	EXPECT_LT(MOMENTS / 50, m->outlived);
+	EXPECT_TRUE(kt_quiet(self->srv));
+	EXPECT_EQ(self->base, kt_pins_held());
 }
 
 TEST_HARNESS_MAIN
