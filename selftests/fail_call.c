@@ -989,7 +989,7 @@ TEST_F(server, reply_recv_pinned)
 	pin_all();
 	make(false, MIDDLE, 1);
 	expect_large();
-	sweep_reply_recv(_metadata, false, 1, 3);
+	sweep_reply_recv(_metadata, false, 1, 2);
 }
 
 TEST_F(server, reply_recv_that_waits)

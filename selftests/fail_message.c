@@ -443,7 +443,6 @@ TEST_F(message, recv_pinned)
 
 	pin_all();
 	make(variant->device, 0, MIDDLE, 2);
-	kt_set_param("waiters_max", 2);
 	op = recv_op(MIDDLE, SEGS);
 	send = send_op(MIDDLE, 0);
 	send.flags = KIPC_SYNC;
@@ -453,6 +452,7 @@ TEST_F(message, recv_pinned)
 			ASSERT_TRUE(kt_asleep(job));
 		}
 		kt_poison(out, MIDDLE);
+		kt_poison(&result, sizeof(result));
 		ret = FAILING(&s, kt_op_recv(at.fd, &op));
 		if (ret != MIDDLE) {
 			ASSERT_TRUE(sweep_failed(&s, ret));

@@ -266,7 +266,8 @@ static long sender_life(void *arg)
 
 /* ---- receivers ---- */
 
-static void take_one(struct worker *w, const char *at, const struct kipc_result *result, char *reply)
+static void take_one(struct worker *w, const char *at, const struct kipc_result *result,
+		     char *reply)
 {
 	struct storm *storm = w->storm;
 	uint64_t number = check_payload(storm, at, result->size);
