@@ -129,7 +129,10 @@ static void kipc_call_untake(struct kipc_call *call)
 void kipc_call_deliver(struct kipc_ep *ep, struct kipc_call *call, struct kipc_file *file)
 {
 	lockdep_assert_held(&ep->lock);
-	rb_add(&call->delivery, &ep->deliveries, kipc_delivery_less);
+	if (RB_EMPTY_ROOT(&ep->deliveries))
+		kipc_rb_add_only(&ep->deliveries, &call->delivery);
+	else
+		rb_add(&call->delivery, &ep->deliveries, kipc_delivery_less);
 	hlist_add_head(&call->delivered, &ep->delivered);
 	ep->calls++;
 	kipc_call_take(call, file);
@@ -138,7 +141,10 @@ void kipc_call_deliver(struct kipc_ep *ep, struct kipc_call *call, struct kipc_f
 /* The delivery is over; the receiving side's reference is the caller's */
 static void kipc_call_undeliver(struct kipc_ep *ep, struct kipc_call *call)
 {
-	rb_erase(&call->delivery, &ep->deliveries);
+	if (kipc_rb_is_only(&ep->deliveries, &call->delivery))
+		ep->deliveries = RB_ROOT;
+	else
+		rb_erase(&call->delivery, &ep->deliveries);
 	if (call->msg.state == KIPC_MSG_DELIVERED) {
 		__hlist_del(&call->delivered);
 		ep->calls--;
@@ -289,13 +295,11 @@ static void kipc_call_outlive(struct kipc_ep *ep, struct kipc_call *call, struct
 	spin_unlock(&file->lock);
 }
 
-noinline void kipc_call_finished(struct kipc_call *call, struct kipc_after *after)
+static noinline void kipc_async_finished(struct kipc_call *call, struct kipc_after *after)
 {
 	struct kipc_file *file = call->file;
 	bool tell;
 
-	if (!file || !call->async)
-		return;
 	spin_lock(&file->lock);
 	call->ended = true;
 	tell = call->listed && !call->busy;
@@ -304,6 +308,12 @@ noinline void kipc_call_finished(struct kipc_call *call, struct kipc_after *afte
 	spin_unlock(&file->lock);
 	if (tell)
 		kipc_after_finished(after, file);
+}
+
+void kipc_call_finished(struct kipc_call *call, struct kipc_after *after)
+{
+	if (call->async && call->file)
+		kipc_async_finished(call, after);
 }
 
 /* Take a call for waiting or collecting, with a reference: -ENOENT, -EBUSY */

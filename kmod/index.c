@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* See index.h. */
-#include <linux/rbtree_augmented.h>
-
 #include "index.h"
 
 #define index_node(p) rb_entry(p, struct kipc_node, rb)
@@ -37,10 +35,9 @@ static bool kipc_node_less(const struct kipc_node *node, u64 key, u64 place)
 	return node->key < key || (node->key == key && node->place < place);
 }
 
-noinline void kipc_index_insert(struct kipc_index *index, struct kipc_node *node)
+noinline void kipc_index_insert_more(struct kipc_index *index, struct kipc_node *node)
 {
-	struct rb_node **link = &index->root.rb_root.rb_node, *parent = NULL;
-	bool leftmost = true;
+	struct rb_node **link = &index->root.rb_node, *parent = NULL;
 
 	while (*link) {
 		struct kipc_node *other;
@@ -49,26 +46,24 @@ noinline void kipc_index_insert(struct kipc_index *index, struct kipc_node *node
 		other = index_node(parent);
 		if (node->place < other->best->place)
 			other->best = node;
-		if (kipc_node_less(other, node->key, node->place)) {
+		if (kipc_node_less(other, node->key, node->place))
 			link = &parent->rb_right;
-			leftmost = false;
-		} else {
+		else
 			link = &parent->rb_left;
-		}
 	}
 	node->best = node;
 	rb_link_node(&node->rb, parent, link);
-	rb_insert_augmented_cached(&node->rb, &index->root, leftmost, &kipc_node_augment);
+	rb_insert_augmented(&node->rb, &index->root, &kipc_node_augment);
 }
 
-noinline void kipc_index_erase(struct kipc_index *index, struct kipc_node *node)
+noinline void kipc_index_erase_more(struct kipc_index *index, struct kipc_node *node)
 {
-	rb_erase_augmented_cached(&node->rb, &index->root, &kipc_node_augment);
+	rb_erase_augmented(&node->rb, &index->root, &kipc_node_augment);
 }
 
 noinline struct kipc_node *kipc_index_seek(const struct kipc_index *index, u64 key, u64 place)
 {
-	struct rb_node *rb = index->root.rb_root.rb_node;
+	struct rb_node *rb = index->root.rb_node;
 	struct kipc_node *found = NULL;
 
 	while (rb) {
@@ -125,9 +120,9 @@ struct kipc_node *kipc_index_best_of(const struct kipc_index *index, u64 key)
 	return node && node->key == key ? node : NULL;
 }
 
-noinline struct kipc_node *kipc_index_best_from(const struct kipc_index *index, u64 key)
+static noinline struct kipc_node *kipc_index_search_from(const struct kipc_index *index, u64 key)
 {
-	struct rb_node *rb = index->root.rb_root.rb_node;
+	struct rb_node *rb = index->root.rb_node;
 	struct kipc_node *best = NULL;
 
 	while (rb) {
@@ -142,9 +137,17 @@ noinline struct kipc_node *kipc_index_best_from(const struct kipc_index *index, 
 	return best;
 }
 
+struct kipc_node *kipc_index_best_from(const struct kipc_index *index, u64 key)
+{
+	struct kipc_node *best = kipc_index_best(index);
+
+	/* The best of all, if it is one of those */
+	return !best || best->key >= key ? best : kipc_index_search_from(index, key);
+}
+
 noinline struct kipc_node *kipc_index_best_upto(const struct kipc_index *index, u64 key)
 {
-	struct rb_node *rb = index->root.rb_root.rb_node;
+	struct rb_node *rb = index->root.rb_node;
 	struct kipc_node *best = NULL;
 
 	while (rb) {

@@ -332,9 +332,7 @@ static struct kipc_receiver *kipc_match(struct kipc_ep *ep, const struct kipc_ms
 	for (; class < KIPC_CLASSES; class++) {
 		struct kipc_index *waiting = &ep->waiting[kipc_waiting(class, 0)];
 
-		if (!kipc_index_empty(&waiting[KIPC_SELECT_LE]))
-			node = kipc_earlier(node, kipc_index_best_from(&waiting[KIPC_SELECT_LE],
-								       type));
+		node = kipc_earlier(node, kipc_index_best_from(&waiting[KIPC_SELECT_LE], type));
 		if (!kipc_index_empty(&waiting[KIPC_SELECT_EQ]))
 			node = kipc_earlier(node, kipc_index_best_of(&waiting[KIPC_SELECT_EQ],
 								     type));
@@ -801,12 +799,14 @@ bool kipc_commit(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_file *fil
 
 /* Waiting receivers */
 
-static unsigned int kipc_receiver_index(const struct kipc_receiver *receiver)
+static struct kipc_index *kipc_receiver_index(struct kipc_ep *ep,
+					      const struct kipc_receiver *receiver)
 {
 	enum kipc_class class = receiver->nocalls ? KIPC_CLASS_ONEWAY : KIPC_CLASS_CALL;
 	enum kipc_select select = receiver->select;
 
-	return kipc_waiting(class, select == KIPC_SELECT_ANY ? KIPC_SELECT_LE : select);
+	return &ep->waiting[kipc_waiting(class, select == KIPC_SELECT_ANY ? KIPC_SELECT_LE :
+						select)];
 }
 
 int kipc_receiver_wait(struct kipc_ep *ep, struct kipc_receiver *receiver, struct kipc_file *file,
@@ -826,7 +826,8 @@ int kipc_receiver_wait(struct kipc_ep *ep, struct kipc_receiver *receiver, struc
 	receiver->waiting = true;
 	receiver->node.key = receiver->select == KIPC_SELECT_ANY ? U64_MAX : receiver->type;
 	receiver->node.place = ++ep->waits;
-	kipc_index_insert(&ep->waiting[kipc_receiver_index(receiver)], &receiver->node);
+	receiver->index = kipc_receiver_index(ep, receiver);
+	kipc_index_insert(receiver->index, &receiver->node);
 	if (receiver->file)
 		receiver->file->nr_receivers++;
 	ep->nr_waiting++;
@@ -839,7 +840,7 @@ void kipc_receiver_remove(struct kipc_ep *ep, struct kipc_receiver *receiver,
 			  struct kipc_after *after)
 {
 	lockdep_assert_held(&ep->lock);
-	kipc_index_erase(&ep->waiting[kipc_receiver_index(receiver)], &receiver->node);
+	kipc_index_erase(receiver->index, &receiver->node);
 	if (receiver->file)
 		receiver->file->nr_receivers--;
 	ep->nr_waiting--;

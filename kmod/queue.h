@@ -26,7 +26,8 @@
 
 /**
  * struct kipc_receiver - one RECV
- * @node: in ep->waiting, key = what to compare with, place = arrival (ep->lock)
+ * @node: in @index, key = what to compare with, place = arrival (ep->lock)
+ * @index: in ep->waiting
  * @waiting: it waits (ep->lock)
  * @file: the handle it waits on, counted there; NULL: a device file
  * @share: its share, held while it waits (ep->lock)
@@ -43,6 +44,7 @@
  */
 struct kipc_receiver {
 	struct kipc_node node;
+	struct kipc_index *index;
 	bool waiting;
 	struct kipc_file *file;
 	struct kipc_share *share;
