@@ -320,26 +320,40 @@ static struct kipc_node *kipc_earlier(struct kipc_node *a, struct kipc_node *b)
 	return a->place < b->place ? a : b;
 }
 
+static noinline struct kipc_node *kipc_match_typed(const struct kipc_index *waiting, u64 type,
+						    struct kipc_node *node)
+{
+	if (!kipc_index_empty(&waiting[KIPC_SELECT_EQ]))
+		node = kipc_earlier(node, kipc_index_best_of(&waiting[KIPC_SELECT_EQ], type));
+	if (!kipc_index_empty(&waiting[KIPC_SELECT_NE]))
+		node = kipc_earlier(node, kipc_index_best_except(&waiting[KIPC_SELECT_NE], type));
+	return node;
+}
+
+/* The one that waits longest among those of a class that wait for @type */
+static struct kipc_node *kipc_match_in(const struct kipc_index *waiting, u64 type)
+{
+	struct kipc_node *node = kipc_index_best_from(&waiting[KIPC_SELECT_LE], type);
+
+	if (likely(kipc_index_empty(&waiting[KIPC_SELECT_EQ]) &&
+		   kipc_index_empty(&waiting[KIPC_SELECT_NE])))
+		return node;
+	return kipc_match_typed(waiting, type, node);
+}
+
 /* The receiver that waits longest among those that @msg suits, or NULL */
 static struct kipc_receiver *kipc_match(struct kipc_ep *ep, const struct kipc_msg *msg)
 {
-	enum kipc_class class = msg->call ? KIPC_CLASS_CALL : KIPC_CLASS_ONEWAY;
 	u64 type = kipc_msg_type(msg);
-	struct kipc_node *node = NULL;
+	struct kipc_node *node;
 
 	if (!ep->nr_waiting)
 		return NULL;
-	for (; class < KIPC_CLASSES; class++) {
-		struct kipc_index *waiting = &ep->waiting[kipc_waiting(class, 0)];
-
-		node = kipc_earlier(node, kipc_index_best_from(&waiting[KIPC_SELECT_LE], type));
-		if (!kipc_index_empty(&waiting[KIPC_SELECT_EQ]))
-			node = kipc_earlier(node, kipc_index_best_of(&waiting[KIPC_SELECT_EQ],
-								     type));
-		if (!kipc_index_empty(&waiting[KIPC_SELECT_NE]))
-			node = kipc_earlier(node, kipc_index_best_except(&waiting[KIPC_SELECT_NE],
-									 type));
-	}
+	node = kipc_match_in(&ep->waiting[kipc_waiting(KIPC_CLASS_CALL, 0)], type);
+	/* Who takes calls takes messages, too */
+	if (!msg->call)
+		node = kipc_earlier(node, kipc_match_in(&ep->waiting[kipc_waiting(KIPC_CLASS_ONEWAY,
+										  0)], type));
 	return node ? container_of(node, struct kipc_receiver, node) : NULL;
 }
 
