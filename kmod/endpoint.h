@@ -148,6 +148,7 @@ struct kipc_share {
  * @want_room: there was no room for somebody who asked, or after a send, and those in
  *	@write_wait were not woken since
  * @queue: the messages
+ * @queued: how many
  * @waiting: waiting receivers, by class they take and selector
  * @nr_waiting: how many of those
  * @shares: shares by uid
@@ -198,6 +199,7 @@ struct kipc_ep {
 	u64 full_from;
 	bool want_room;
 	struct kipc_queue queue[KIPC_CLASSES];
+	u32 queued;
 	struct kipc_index waiting[KIPC_WAITINGS];
 	u32 nr_waiting;
 	struct rb_root shares;

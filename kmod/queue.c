@@ -238,9 +238,12 @@ static struct kipc_msg *kipc_select_in(struct kipc_queue *queue,
 
 struct kipc_msg *kipc_select(struct kipc_ep *ep, const struct kipc_receiver *receiver)
 {
-	struct kipc_msg *msg = kipc_select_in(&ep->queue[KIPC_CLASS_ONEWAY], receiver), *call;
+	struct kipc_msg *msg, *call;
 
 	lockdep_assert_held(&ep->lock);
+	if (!ep->queued)
+		return NULL;
+	msg = kipc_select_in(&ep->queue[KIPC_CLASS_ONEWAY], receiver);
 	if (receiver->nocalls)
 		return msg;
 	call = kipc_select_in(&ep->queue[KIPC_CLASS_CALL], receiver);
@@ -495,6 +498,7 @@ static void kipc_enqueue(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_a
 {
 	struct kipc_queue *queue = kipc_queue_of(ep, msg);
 
+	ep->queued++;
 	if (!kipc_fifo_add(queue, msg))
 		kipc_tree_add(queue, msg);
 	msg->state = msg->charged ? KIPC_MSG_QUEUED : KIPC_MSG_BLOCKED;
@@ -510,6 +514,7 @@ static void kipc_dequeue(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_a
 {
 	struct kipc_queue *queue = kipc_queue_of(ep, msg);
 
+	ep->queued--;
 	if (likely(!hlist_unhashed(&msg->link)))
 		kipc_fifo_del(queue, msg);
 	else
@@ -600,7 +605,7 @@ int kipc_post(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_share *share
 	if (wait) {
 		msg->waiting = true;
 		msg->waiter = current;
-		refcount_inc(&msg->ref);
+		refcount_set(&msg->ref, 2);	/* nobody has seen it yet */
 	}
 	if (fits)
 		kipc_charge(ep, msg);
