@@ -776,7 +776,7 @@ TEST_F(server, recv)
 		job = NULL;
 		ASSERT_TRUE(no_calls());
 	}
-	EXPECT_TRUE(sweep_covered(&s, 1, 3 + SEGS));
+	EXPECT_TRUE(sweep_covered(&s, 1, 2 + SEGS));
 }
 
 /* ---- REPLY and REPLY_RECV ---- */
@@ -890,9 +890,11 @@ TEST_F(server, reply_many_segments)
 	sweep_reply(_metadata, MIDDLE, SEGS, 0, MIDDLE, MIDDLE, 2, 2 + SEGS);
 }
 
+/* Not pinned: each of a thousand pages would be a copy that can fail */
 TEST_F(server, reply_huge)
 {
 	fail_pages(true);
+	kt_set_param("pin_min", 0);
 	make(false, FAIL_HUGE, 1);
 	sweep_reply(_metadata, FAIL_HUGE, 0, 0, FAIL_HUGE, FAIL_HUGE, 0, 1);
 }
@@ -975,13 +977,13 @@ static void sweep_reply_recv(struct __test_metadata *_metadata, bool waits, unsi
 		ASSERT_TRUE(no_calls());
 	}
 	EXPECT_TRUE(sweep_covered(&s, memory, copies));
-	EXPECT_GE(halves, 2);	/* neither the message nor the result could be stored */
+	EXPECT_GE(halves, 1);	/* the message could not be stored */
 }
 
 TEST_F(server, reply_recv)
 {
 	make(false, MIDDLE, 1);
-	sweep_reply_recv(_metadata, false, 1, 4);
+	sweep_reply_recv(_metadata, false, 1, 3);
 }
 
 TEST_F(server, reply_recv_pinned)
@@ -995,7 +997,7 @@ TEST_F(server, reply_recv_pinned)
 TEST_F(server, reply_recv_that_waits)
 {
 	make(false, MIDDLE, 2);
-	sweep_reply_recv(_metadata, true, 1, 4);
+	sweep_reply_recv(_metadata, true, 1, 3);
 }
 
 /* ---- WANTED and ADOPT ---- */

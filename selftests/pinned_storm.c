@@ -485,7 +485,7 @@ struct moments {
 	volatile unsigned int replying;	/* in this round the reply is about to be made */
 	volatile unsigned int done;	/* and this one is over */
 	volatile int over;
-	unsigned int spins;		/* before the signal */
+	int spins;			/* before the signal; negative: before the reply */
 	unsigned int outlived;
 	unsigned int wrong;
 };
@@ -522,6 +522,13 @@ static long moments_call(void *arg)
 	return 0;
 }
 
+/* Any time up to @spins, if that is positive */
+static void spin(unsigned int *seed, int spins)
+{
+	for (volatile int i = spins > 0 ? rand_r(seed) % spins : 0; i; i--)
+		;
+}
+
 static long moments_signal(void *arg)
 {
 	struct moments *m = arg;
@@ -531,8 +538,7 @@ static long moments_signal(void *arg)
 		if (m->replying == round)
 			continue;
 		round = m->replying;
-		for (volatile unsigned int i = (unsigned int)rand_r(&seed) % m->spins; i; i--)
-			;
+		spin(&seed, m->spins);
 		syscall(SYS_tgkill, getpid(), m->caller, SIGUSR1);
 	}
 	return 0;
@@ -550,6 +556,7 @@ TEST_F(pinned_storm, p05_signals_at_the_moment_of_the_reply)
 	struct kt_job *caller, *signaller;
 	char payload[SMALL], got[SMALL];
 	struct kipc_result result;
+	unsigned int seed = 2;
 
 	kt_need(sigaction(SIGUSR1, &action, NULL) == 0);
 	kt_set_param("pin_min", 1);
@@ -564,15 +571,16 @@ TEST_F(pinned_storm, p05_signals_at_the_moment_of_the_reply)
 		ASSERT_EQ(SMALL, kt_op_recv(self->srv, &op));
 		kt_fill(payload, SMALL, i);
 		m->replying = i;
+		spin(&seed, -m->spins);
 		ASSERT_EQ(0, kt_reply(self->srv, result.token, 0, payload, SMALL));
 		ASSERT_TRUE(kt_until(__atomic_load_n(&m->done, __ATOMIC_ACQUIRE) == i));
-		/* Half of them shall come too late */
-		m->spins = m->outlived > i / 2 ? m->spins + 1 : m->spins > 10 ? m->spins - 1 : 10;
+		/* Half of the signals shall come too late */
+		m->spins += m->outlived > i / 2 ? 10 : -10;
 	}
 	m->over = 1;
 	ASSERT_EQ(0, kt_join(signaller));
 	ASSERT_EQ(0, kt_join(caller));
-	TH_LOG("%u of %u outlived their system call; %u spins", m->outlived, MOMENTS, m->spins);
+	TH_LOG("%u of %u outlived their system call; %d spins", m->outlived, MOMENTS, m->spins);
 	EXPECT_EQ(0, m->wrong);
 	EXPECT_LT(MOMENTS / 50, m->outlived);
 	EXPECT_TRUE(kt_quiet(self->srv));
