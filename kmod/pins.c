@@ -4,6 +4,7 @@
 #include <linux/cred.h>
 #include <linux/highmem.h>
 #include <linux/mm.h>
+#include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/user.h>
 #include <linux/slab.h>
@@ -25,7 +26,7 @@ static bool kipc_pins_charge(struct user_struct *user, unsigned long nr)
 
 static bool kipc_pins_pin(struct kipc_pins *pins, unsigned long start)
 {
-	unsigned int flags = FOLL_LONGTERM | (pins->write ? FOLL_WRITE : 0);
+	unsigned int flags = FOLL_LONGTERM | FOLL_NOFAULT | (pins->write ? FOLL_WRITE : 0);
 	int pinned = pin_user_pages_fast(start, pins->nr, flags, pins->pages);
 
 	if (pinned == pins->nr)
@@ -33,6 +34,19 @@ static bool kipc_pins_pin(struct kipc_pins *pins, unsigned long start)
 	if (pinned > 0)
 		unpin_user_pages(pins->pages, pinned);
 	return false;
+}
+
+/*
+ * Not while pinning: a fault there can neither wait for userfaultfd nor be tried again,
+ * at least in Linux 6.1 (__gup_longterm_locked()).
+ */
+static bool kipc_pins_fault_in(const struct kipc_pins *pins, u64 base)
+{
+	void __user *start = u64_to_user_ptr(base);
+
+	if (pins->write)
+		return !fault_in_safe_writeable(start, pins->size);
+	return !fault_in_readable(start, pins->size);
 }
 
 noinline struct kipc_pins *kipc_pins_new(u64 base, size_t size, bool write)
@@ -52,7 +66,8 @@ noinline struct kipc_pins *kipc_pins_new(u64 base, size_t size, bool write)
 	pins->user = current_user();
 	if (!kipc_pins_charge(pins->user, nr))
 		goto free;
-	if (!kipc_pins_pin(pins, base & PAGE_MASK))
+	if (!kipc_pins_pin(pins, base & PAGE_MASK) &&
+	    (!kipc_pins_fault_in(pins, base) || !kipc_pins_pin(pins, base & PAGE_MASK)))
 		goto uncharge;
 	get_uid(pins->user);
 	return pins;

@@ -324,7 +324,7 @@ static struct kipc_node *kipc_earlier(struct kipc_node *a, struct kipc_node *b)
 }
 
 static noinline struct kipc_node *kipc_match_typed(const struct kipc_index *waiting, u64 type,
-						    struct kipc_node *node)
+						   struct kipc_node *node)
 {
 	if (!kipc_index_empty(&waiting[KIPC_SELECT_EQ]))
 		node = kipc_earlier(node, kipc_index_best_of(&waiting[KIPC_SELECT_EQ], type));
