@@ -226,8 +226,8 @@ void kipc_ep_put(struct kipc_ep *ep)
 {
 	if (!refcount_dec_and_test(&ep->ref))
 		return;
-	WARN_ON_ONCE(ep->msgs || ep->bytes || ep->queued || ep->calls || ep->waiters || ep->handles ||
-		     ep->nr_waiting || !RB_EMPTY_ROOT(&ep->shares) ||
+	WARN_ON_ONCE(ep->msgs || ep->bytes || ep->queued || ep->calls || ep->waiters ||
+		     ep->handles || ep->nr_waiting || !RB_EMPTY_ROOT(&ep->shares) ||
 		     !RB_EMPTY_ROOT(&ep->deliveries));
 	kipc_ep_uncharge(ep);
 	kipc_ns_put(ep->ns);
