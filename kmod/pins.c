@@ -24,11 +24,12 @@ static bool kipc_pins_charge(struct user_struct *user, unsigned long nr)
 	return true;
 }
 
-static bool kipc_pins_pin(struct kipc_pins *pins, unsigned long start)
+static bool kipc_pins_try(struct kipc_pins *pins, unsigned long start, unsigned int flags)
 {
-	unsigned int flags = FOLL_LONGTERM | FOLL_NOFAULT | (pins->write ? FOLL_WRITE : 0);
-	int pinned = pin_user_pages_fast(start, pins->nr, flags, pins->pages);
+	int pinned;
 
+	flags |= FOLL_LONGTERM | (pins->write ? FOLL_WRITE : 0);
+	pinned = pin_user_pages_fast(start, pins->nr, flags, pins->pages);
 	if (pinned == pins->nr)
 		return true;
 	if (pinned > 0)
@@ -36,10 +37,6 @@ static bool kipc_pins_pin(struct kipc_pins *pins, unsigned long start)
 	return false;
 }
 
-/*
- * Not while pinning: a fault there can neither wait for userfaultfd nor be tried again,
- * at least in Linux 6.1 (__gup_longterm_locked()).
- */
 static bool kipc_pins_fault_in(const struct kipc_pins *pins, u64 base)
 {
 	void __user *start = u64_to_user_ptr(base);
@@ -47,6 +44,19 @@ static bool kipc_pins_fault_in(const struct kipc_pins *pins, u64 base)
 	if (pins->write)
 		return !fault_in_safe_writeable(start, pins->size);
 	return !fault_in_readable(start, pins->size);
+}
+
+/*
+ * What is not there is faulted in before: a fault of the pinning itself can neither wait
+ * for userfaultfd nor be tried again, at least in Linux 6.1 (__gup_longterm_locked()).
+ * What it then still has to do is to take pages apart that are shared since a fork.
+ */
+static bool kipc_pins_pin(struct kipc_pins *pins, u64 base)
+{
+	unsigned long start = base & PAGE_MASK;
+
+	return kipc_pins_try(pins, start, FOLL_NOFAULT) ||
+		(kipc_pins_fault_in(pins, base) && kipc_pins_try(pins, start, 0));
 }
 
 noinline struct kipc_pins *kipc_pins_new(u64 base, size_t size, bool write)
@@ -66,8 +76,7 @@ noinline struct kipc_pins *kipc_pins_new(u64 base, size_t size, bool write)
 	pins->user = current_user();
 	if (!kipc_pins_charge(pins->user, nr))
 		goto free;
-	if (!kipc_pins_pin(pins, base & PAGE_MASK) &&
-	    (!kipc_pins_fault_in(pins, base) || !kipc_pins_pin(pins, base & PAGE_MASK)))
+	if (!kipc_pins_pin(pins, base))
 		goto uncharge;
 	get_uid(pins->user);
 	return pins;
