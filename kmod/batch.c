@@ -100,6 +100,7 @@ static unsigned int kipc_recv_batch_copy(struct kipc_recv_batch *batch, int *err
 	unsigned int i;
 
 	*err = 0;
+	batch->recv.whom.pid = NULL;
 	for (i = 0; i < batch->nr; i++) {
 		struct kipc_msg *msg = batch->msgs[i];
 		long copied = -EMSGSIZE;
@@ -247,6 +248,7 @@ long kipc_recv_batch(struct kipc_file *file, struct kipc_ep *ep,
  * @deadline: until when it may wait
  * @base: address of the next payload
  * @len: bytes there
+ * @now: when this round began, which is the time of its messages
  * @nr: messages of this round
  * @msgs: those
  * @heads: what the caller says of them
@@ -257,6 +259,7 @@ struct kipc_send_batch {
 	struct kipc_deadline deadline;
 	u64 base;
 	u64 len;
+	ktime_t now;
 	unsigned int nr;
 	struct kipc_msg *msgs[KIPC_BATCH];
 	struct kipc_batch_msg heads[KIPC_BATCH];
@@ -280,7 +283,7 @@ static struct kipc_msg *kipc_send_batch_msg(struct kipc_send_batch *batch,
 	batch->base += step;
 	batch->len -= step;
 	return kipc_msg_new(batch->file->pool, &segs, head->type, head->prio, KIPC_KIND_MSG,
-			    false);
+			    false, batch->now);
 }
 
 /* Make up to @max messages of this round; -errno: why not all of them */
@@ -290,6 +293,7 @@ static int kipc_send_batch_make(struct kipc_send_batch *batch, u64 heads, unsign
 					       max * sizeof(*batch->heads));
 	unsigned int given = max - DIV_ROUND_UP(missing, sizeof(*batch->heads));
 
+	batch->now = ktime_get();
 	batch->nr = 0;
 	while (batch->nr < given) {
 		struct kipc_msg *msg = kipc_send_batch_msg(batch, &batch->heads[batch->nr]);

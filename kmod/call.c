@@ -894,7 +894,7 @@ static struct kipc_call *kipc_call_new(const struct kipc_rpc *rpc, const struct 
 	if (ep->flags & KIPC_ENDPOINT_ONEWAY)
 		return ERR_PTR(-EOPNOTSUPP);
 	msg = kipc_msg_new(file->pool, &rpc->request, op->type, op->prio, KIPC_KIND_CALL,
-			   !(op->flags & (KIPC_ASYNC | KIPC_IDEMPOTENT)));
+			   !(op->flags & (KIPC_ASYNC | KIPC_IDEMPOTENT)), ktime_get());
 	if (IS_ERR(msg))
 		return ERR_CAST(msg);
 	call = to_call(msg);

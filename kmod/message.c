@@ -146,7 +146,7 @@ int kipc_msg_write(const struct kipc_segs *segs, const struct kipc_msg *msg, siz
 	return kipc_segs_write(segs, &msg->body.buffer, size);
 }
 
-void kipc_creds_tell(const struct kipc_creds *creds, struct kipc_result *result)
+static void kipc_ids_tell(const struct kipc_creds *creds, struct kipc_result *result)
 {
 	struct user_namespace *ns = current_user_ns();
 
@@ -158,7 +158,23 @@ void kipc_creds_tell(const struct kipc_creds *creds, struct kipc_result *result)
 		result->uid = from_kuid(ns, creds->uid);
 		result->gid = from_kgid(ns, creds->gid);
 	}
+}
+
+void kipc_creds_tell(const struct kipc_creds *creds, struct kipc_result *result)
+{
+	kipc_ids_tell(creds, result);
 	result->pid = pid_vnr(creds->pid);
+}
+
+void kipc_creds_tell_likewise(const struct kipc_creds *creds, struct kipc_result *result,
+			      struct kipc_told *told)
+{
+	kipc_ids_tell(creds, result);
+	if (creds->pid != told->pid) {
+		told->pid = creds->pid;
+		told->nr = pid_vnr(creds->pid);
+	}
+	result->pid = told->nr;
 }
 
 static struct kipc_pins *kipc_segs_pin(const struct kipc_segs *segs)
@@ -169,7 +185,7 @@ static struct kipc_pins *kipc_segs_pin(const struct kipc_segs *segs)
 }
 
 struct kipc_msg *kipc_msg_new(struct kipc_pool *pool, const struct kipc_segs *segs, u64 type,
-			      u32 prio, enum kipc_kind kind, bool pin)
+			      u32 prio, enum kipc_kind kind, bool pin, ktime_t now)
 {
 	struct kipc_pins *pins = pin ? kipc_segs_pin(segs) : NULL;
 	struct kipc_body *body = kipc_body_new(pool, kind, pins ? 0 : segs->total);
@@ -200,7 +216,7 @@ struct kipc_msg *kipc_msg_new(struct kipc_pool *pool, const struct kipc_segs *se
 	msg->prio = prio;
 	msg->size = segs->total;
 	kipc_creds_current(&msg->creds);
-	msg->time = ktime_get();
+	msg->time = now;
 	return msg;
 }
 

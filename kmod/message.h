@@ -119,6 +119,19 @@ static inline void kipc_creds_put(struct kipc_creds *creds)
 
 void kipc_creds_tell(const struct kipc_creds *creds, struct kipc_result *result);
 
+/**
+ * struct kipc_told - of whom was told last: several messages often have the same sender
+ * @pid: the process, while a message of it is held; NULL: none yet
+ * @nr: its number for the reader
+ */
+struct kipc_told {
+	struct pid *pid;
+	pid_t nr;
+};
+
+void kipc_creds_tell_likewise(const struct kipc_creds *creds, struct kipc_result *result,
+			      struct kipc_told *told);
+
 enum kipc_msg_state {
 	KIPC_MSG_NEW,
 	KIPC_MSG_BLOCKED,
@@ -222,12 +235,12 @@ static inline bool kipc_msg_queued(const struct kipc_msg *msg)
 
 /*
  * A new message (of KIPC_KIND_CALL: the one inside a new call) with one reference,
- * its body from @pool, the payload that of @segs and the caller as its sender; or
+ * its body from @pool, the payload that of @segs, the caller as its sender, sent @now; or
  * ERR_PTR(). With @pin its sender waits for the delivery, of which there is one: the
  * payload may stay where it is.
  */
 struct kipc_msg *kipc_msg_new(struct kipc_pool *pool, const struct kipc_segs *segs, u64 type,
-			      u32 prio, enum kipc_kind kind, bool pin);
+			      u32 prio, enum kipc_kind kind, bool pin, ktime_t now);
 /* Copy the first @size bytes of its payload to @segs; -EFAULT */
 int kipc_msg_write(const struct kipc_segs *segs, const struct kipc_msg *msg, size_t size);
 void kipc_msg_free(struct kipc_msg *msg);

@@ -96,11 +96,22 @@ noinline void kipc_pins_free(struct kipc_pins *pins)
 	kvfree(pins);
 }
 
-/* Within one page */
+/* Of the bytes from @at to before @end, how many can be addressed together, as in huge pages */
+static size_t kipc_pins_span(const struct kipc_pins *pins, size_t at, size_t end)
+{
+	size_t i = at >> PAGE_SHIFT, last = (end - 1) >> PAGE_SHIFT;
+
+	if (!IS_ENABLED(CONFIG_HIGHMEM))
+		while (i < last &&
+		       page_to_pfn(pins->pages[i + 1]) == page_to_pfn(pins->pages[i]) + 1)
+			i++;
+	return min(end, (i + 1) << PAGE_SHIFT) - at;
+}
+
 static int kipc_pins_copy_part(struct page *page, unsigned int offset, u64 to, size_t len)
 {
 	char *from = kmap_local_page(page);
-	/* Unchecked as all payloads are, see message.c: it is a part of this page */
+	/* Unchecked as all payloads are, see message.c: it is a part of these pages */
 	unsigned long left = _copy_to_user(u64_to_user_ptr(to), from + offset, len);
 
 	kunmap_local(from);
@@ -113,10 +124,10 @@ int kipc_pins_copy_out(const struct kipc_pins *pins, size_t at, u64 to, size_t l
 		return -EFAULT;
 	at += pins->offset;
 	while (len) {
-		unsigned int offset = offset_in_page(at);
-		size_t part = min_t(size_t, len, PAGE_SIZE - offset);
+		size_t part = kipc_pins_span(pins, at, at + len);
+		struct page *page = pins->pages[at >> PAGE_SHIFT];
 
-		if (kipc_pins_copy_part(pins->pages[at >> PAGE_SHIFT], offset, to, part))
+		if (kipc_pins_copy_part(page, offset_in_page(at), to, part))
 			return -EFAULT;
 		at += part;
 		to += part;

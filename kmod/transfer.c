@@ -85,6 +85,7 @@ int kipc_recv_prepare(struct kipc_recv *recv, struct kipc_file *file,
 	recv->flags = 0;
 	recv->reply_error = 0;
 	recv->told = false;
+	recv->whom.pid = NULL;
 	recv->half = NULL;
 	return 0;
 }
@@ -189,7 +190,7 @@ static int kipc_recv_tell(struct kipc_recv *recv, struct kipc_msg *msg)
 		.deliveries = data_race(msg->deliveries) + 1,	/* likewise */
 		.reply_error = recv->reply_error,
 	};
-	kipc_creds_tell(&msg->creds, &result);
+	kipc_creds_tell_likewise(&msg->creds, &result, &recv->whom);
 	recv->told = true;
 	return kipc_result_write(recv->op->result, &result);
 }
@@ -668,7 +669,7 @@ long kipc_send(struct kipc_file *file, struct kipc_ep *ep, const struct kipc_op_
 	if (err)
 		goto out;
 	msg = kipc_msg_new(file->pool, &segs, op->type, op->prio, KIPC_KIND_MSG,
-			   op->flags & KIPC_SYNC);
+			   op->flags & KIPC_SYNC, ktime_get());
 	if (IS_ERR(msg)) {
 		err = PTR_ERR(msg);
 		goto out;

@@ -44,6 +44,7 @@ int kipc_half_write(struct kipc_op_reply_recv __user *uop, u64 token, s32 reply_
  * @flags: KIPC_RESULT_REPLIED or 0, to be told
  * @reply_error: to be told of the reply half
  * @told: a message has been, so that an error has to take it back
+ * @whom: by whom it was sent; not across the rounds of a batch
  * @half: the reply half; NULL: there is none, or it was made before a restart
  */
 struct kipc_recv {
@@ -55,6 +56,7 @@ struct kipc_recv {
 	u32 flags;
 	s32 reply_error;
 	bool told;
+	struct kipc_told whom;
 	struct kipc_reply_half *half;
 };
 

@@ -26,13 +26,12 @@ uint64_t libkipc_deadline_from(const struct timespec *now, int timeout_ms)
 	return seconds * NS_PER_SEC + ns;
 }
 
-uint64_t libkipc_deadline(int timeout_ms, uint32_t flags)
+uint64_t libkipc_deadline_in(int timeout_ms, uint32_t flags)
 {
 	clockid_t clock = (flags & KIPC_REALTIME) ? CLOCK_REALTIME : CLOCK_MONOTONIC;
 	struct timespec now = { 0 };
 
 	/* Asking for one of these clocks cannot fail. */
-	if (timeout_ms > 0)
-		clock_gettime(clock, &now);
+	clock_gettime(clock, &now);
 	return libkipc_deadline_from(&now, timeout_ms);
 }

@@ -32,7 +32,14 @@ int libkipc_address(struct kipc_op_open *op, const char *address);
 
 /* poll(2)'s milliseconds as a deadline: from @now, or from the present */
 uint64_t libkipc_deadline_from(const struct timespec *now, int timeout_ms);
-uint64_t libkipc_deadline(int timeout_ms, uint32_t flags);
+uint64_t libkipc_deadline_in(int timeout_ms, uint32_t flags);
+
+static inline uint64_t libkipc_deadline(int timeout_ms, uint32_t flags)
+{
+	if (timeout_ms < 0)
+		return KIPC_FOREVER;
+	return timeout_ms ? libkipc_deadline_in(timeout_ms, flags) : 0;
+}
 
 /* ioctl(2) that returns a negative errno and leaves errno alone */
 static inline int libkipc_ioctl(int fd, unsigned long request, void *op)

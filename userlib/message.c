@@ -98,10 +98,12 @@ KIPC_PUBLIC int kipc_recv_batch(int fd, const struct kipc_msg *batch, struct kip
 	/* So many results can there be; more are not the caller's own */
 	if (!results || count > KIPC_BATCH_MAX)
 		return -EINVAL;
-	libkipc_results(results, 0, count);
 	batch = libkipc_msg(batch);
-	if (!libkipc_valid_batch(batch, LIBKIPC_RECV_BATCH_USES))
+	if (!libkipc_valid_batch(batch, LIBKIPC_RECV_BATCH_USES)) {
+		libkipc_results(results, 0, count);
 		return -EINVAL;
+	}
+	libkipc_results(results, 0, !!count);
 
 	struct kipc_op_recv_batch op = {
 		.flags = batch->flags,
