@@ -9,6 +9,7 @@
 #include "endpoint.h"
 #include "file.h"
 #include "message.h"
+#include "pins.h"
 #include "queue.h"
 #include "trace.h"
 
@@ -126,16 +127,24 @@ void kipc_after_put(struct kipc_after *after, struct kipc_msg *msg)
 	hlist_add_head(&msg->free_node, &after->msgs);
 }
 
+static noinline void kipc_after_unpin(struct kipc_after *after, struct kipc_msg *msg)
+{
+	struct kipc_pins *pins = kipc_window_close(&msg->window);
+
+	if (!pins)
+		return;
+	kipc_after_more(after);
+	hlist_add_head(&pins->free_node, &after->pins);
+}
+
 void kipc_after_spend(struct kipc_after *after, struct kipc_msg *msg)
 {
 	msg->spent = true;
+	if (unlikely(msg->pinned))
+		kipc_after_unpin(after, msg);
+	/* Who peeks does it afterwards */
 	if (msg->peeks)
 		return;
-	if (unlikely(msg->pins)) {
-		kipc_after_more(after);
-		hlist_add_head(&msg->pins->free_node, &after->pins);
-		msg->pins = NULL;
-	}
 	kipc_body_spend(&msg->body, &after->buffers);
 	if (unlikely(after->buffers.first))
 		kipc_after_more(after);

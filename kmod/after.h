@@ -82,7 +82,7 @@ void kipc_unlock(struct kipc_ep *ep, struct kipc_after *after) __releases(&ep->l
 void kipc_after_wake(struct kipc_after *after, struct task_struct *task);
 /* Drop a reference: now, if it is not the last one */
 void kipc_after_put(struct kipc_after *after, struct kipc_msg *msg);
-/* Nobody will read the payload of @msg again (but for who peeks right now) */
+/* Nobody will read the payload of @msg again (but for who peeks, if it is not pinned) */
 void kipc_after_spend(struct kipc_after *after, struct kipc_msg *msg);
 /* A call of @file has finished */
 void kipc_after_finished(struct kipc_after *after, struct kipc_file *file);

@@ -108,7 +108,8 @@ static unsigned int kipc_recv_batch_copy(struct kipc_recv_batch *batch, int *err
 		if (!kipc_recv_too_small(&batch->recv, msg))
 			copied = kipc_recv_copy(&batch->recv, msg);
 		if (copied < 0) {
-			*err = copied;
+			/* That its sender has left is no error, see batch.h */
+			*err = copied == -ESTALE ? 0 : copied;
 			break;
 		}
 		kipc_recv_batch_next(batch, msg->size);

@@ -11,6 +11,7 @@
 #include "compat.h"
 #include "endpoint.h"
 #include "file.h"
+#include "pins.h"
 #include "trace.h"
 #include "user.h"
 
@@ -30,8 +31,6 @@ static atomic_t kipc_interrupted = ATOMIC_INIT(0);
 static void kipc_reply_free(struct kipc_reply *reply)
 {
 	kipc_creds_put(&reply->creds);
-	if (unlikely(reply->pins))
-		kipc_pins_free(reply->pins);
 	kipc_body_free(&reply->body, KIPC_KIND_REPLY);
 }
 
@@ -53,27 +52,37 @@ static struct kipc_reply *kipc_reply_new(struct kipc_pool *pool, const struct ki
 	reply->full_size = segs->total;
 	reply->creds.pid = NULL;
 	reply->in_place = in_place;
-	reply->pins = NULL;
 	return reply;
+}
+
+/* Like @reply, but for the payload, for which there is memory of @size bytes */
+static struct kipc_reply *kipc_reply_like(const struct kipc_reply *reply, struct kipc_pool *pool,
+					  size_t size)
+{
+	struct kipc_body *body = kipc_body_new(pool, KIPC_KIND_REPLY, size);
+	struct kipc_reply *other;
+
+	if (!body)
+		return NULL;
+	other = container_of(body, struct kipc_reply, body);
+	other->creds = reply->creds;
+	other->time = reply->time;
+	other->type = reply->type;
+	other->status = reply->status;
+	other->size = size;
+	other->full_size = reply->full_size;
+	other->in_place = false;
+	return other;
 }
 
 /* The first @size bytes of @reply, in memory of that size; @reply is gone on success */
 static struct kipc_reply *kipc_reply_cut(struct kipc_reply *reply, size_t size)
 {
-	struct kipc_body *body = kipc_body_new(reply->body.pool, KIPC_KIND_REPLY, size);
-	struct kipc_reply *cut;
+	struct kipc_reply *cut = kipc_reply_like(reply, reply->body.pool, size);
 
-	if (!body)
+	if (!cut)
 		return NULL;
-	cut = container_of(body, struct kipc_reply, body);
-	memcpy(body->buffer.data, reply->body.buffer.data, size);
-	cut->creds.pid = NULL;
-	cut->in_place = false;
-	cut->pins = NULL;
-	cut->type = reply->type;
-	cut->status = reply->status;
-	cut->size = size;
-	cut->full_size = reply->full_size;
+	memcpy(cut->body.buffer.data, reply->body.buffer.data, size);
 	kipc_body_free(&reply->body, KIPC_KIND_REPLY);
 	return cut;
 }
@@ -83,7 +92,7 @@ void kipc_call_destroy(struct kipc_call *call)
 	if (call->reply)
 		kipc_reply_free(call->reply);
 	if (unlikely(kipc_window_is_open(&call->window)))
-		kipc_pins_free(kipc_window_close(&call->window));
+		kipc_window_end(&call->window);
 	if (!call->file)
 		return;
 	kipc_account_put(call->account);
@@ -563,10 +572,8 @@ static void kipc_rpc_describe_reply(struct kipc_rpc *rpc, const struct kipc_call
 static int kipc_reply_write(const struct kipc_segs *segs, const struct kipc_reply *reply,
 			    size_t size)
 {
-	if (likely(!reply->in_place))
-		return kipc_segs_write(segs, &reply->body.buffer, size);
-	/* Without pins it is where it belongs, already */
-	return reply->pins ? kipc_segs_write_pins(segs, reply->pins, size) : 0;
+	/* It is where it belongs, already? */
+	return reply->in_place ? 0 : kipc_segs_write(segs, &reply->body.buffer, size);
 }
 
 /* The fate of a call that is done. 0: told; -EFAULT, -EMSGSIZE: not, it can be asked again */
@@ -684,6 +691,25 @@ static noinline struct kipc_pins *kipc_rpc_close(struct kipc_file *file, struct 
 	return kipc_window_close(&call->window);
 }
 
+/*
+ * The reply stands in our buffer, and cannot be told: whoever collects it shall find it,
+ * whatever has become of that buffer by then. Without memory it is lost, and that is told.
+ */
+static noinline void kipc_rpc_save_reply(struct kipc_file *file, struct kipc_call *call,
+					 const struct kipc_pins *pins)
+{
+	struct kipc_reply *reply = call->reply;
+
+	call->reply = kipc_reply_like(reply, file->pool, reply->size);
+	if (call->reply) {
+		kipc_pins_read(pins, call->reply->body.buffer.data, reply->size);
+		reply->creds.pid = NULL;	/* the other one's now */
+	} else {
+		call->msg.error = -ENOMEM;
+	}
+	kipc_reply_free(reply);
+}
+
 /* Our call is done: tell, and end it */
 static long kipc_rpc_finish(struct kipc_rpc *rpc, struct kipc_file *file, struct kipc_ep *ep,
 			    struct kipc_call *call)
@@ -694,14 +720,14 @@ static long kipc_rpc_finish(struct kipc_rpc *rpc, struct kipc_file *file, struct
 	long fate;
 	int err;
 
+	kipc_msg_unpin(&call->msg);
 	if (unlikely(kipc_pin_wanted(call->room) || kipc_window_is_open(&call->window)))
 		pins = kipc_rpc_close(file, call);
 	err = kipc_rpc_fate(rpc, call, &fate);
 	if (unlikely(pins)) {
 		if (err && call->reply && call->reply->in_place)
-			call->reply->pins = pins;
-		else
-			kipc_pins_free(pins);
+			kipc_rpc_save_reply(file, call, pins);
+		kipc_pins_free(pins);
 	}
 	if (!err) {
 		kipc_msg_put(&call->msg);
@@ -734,7 +760,7 @@ static noinline long kipc_rpc_interrupted(struct kipc_rpc *rpc, struct kipc_file
 	 * still copies it from our own pages is not given it after all.
 	 */
 	outlives = !done && err == -EINTR && !fatal_signal_pending(current) &&
-		   (msg->deliveries || !(kipc_msg_queued(msg) || msg->pins));
+		   (msg->deliveries || !(kipc_msg_queued(msg) || msg->pinned));
 	if (outlives) {
 		msg->waiter = NULL;
 		msg->waiting = false;
@@ -756,6 +782,7 @@ static noinline long kipc_rpc_interrupted(struct kipc_rpc *rpc, struct kipc_file
 		return kipc_rpc_outlived(rpc, call, err);
 	if (done)
 		return kipc_rpc_finish(rpc, file, ep, call);
+	kipc_msg_unpin(msg);
 	kipc_rpc_describe(rpc, call, 0);
 	kipc_rpc_tell(rpc);
 	kipc_msg_put(msg);
@@ -788,7 +815,8 @@ static long kipc_rpc_sync(struct kipc_rpc *rpc, struct kipc_file *file, struct k
 	if (!file->ep)
 		call->msg.cred = get_current_cred();
 	if (unlikely(kipc_rpc_wants_window(rpc, file, call)))
-		kipc_window_open(&call->window, rpc->reply.seg->base, call->room);
+		kipc_window_open(&call->window,
+				 kipc_pins_new(rpc->reply.seg->base, call->room, true));
 	err = kipc_lock_share(ep, file, &after, &share);
 	if (!err)
 		err = kipc_rpc_allowed(file, ep, &call->msg);

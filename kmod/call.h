@@ -70,7 +70,6 @@ struct kipc_file;
  * @size: bytes of payload
  * @full_size: bytes that were sent
  * @in_place: the payload was written into the caller's window
- * @pins: where it is then, if the caller could not be told of it yet; else NULL
  * @inline_data: small payloads
  */
 struct kipc_reply {
@@ -82,7 +81,6 @@ struct kipc_reply {
 	size_t size;
 	size_t full_size;
 	bool in_place;
-	struct kipc_pins *pins;
 	u8 inline_data[KIPC_INLINE_SIZE];
 };
 

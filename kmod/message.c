@@ -9,6 +9,7 @@
 #include "call.h"
 #include "limits.h"
 #include "message.h"
+#include "pins.h"
 
 /*
  * Payloads are copied without copy_from_user()'s and copy_to_user()'s look at what
@@ -123,26 +124,26 @@ int kipc_segs_write(const struct kipc_segs *segs, const struct kipc_buffer *from
 	return kipc_segs_write_iov(segs, from, size);
 }
 
-noinline int kipc_segs_write_pins(const struct kipc_segs *segs, const struct kipc_pins *pins,
-				  size_t size)
+static noinline int kipc_segs_write_window(const struct kipc_segs *segs,
+					   struct kipc_window *window, size_t size)
 {
 	size_t at = 0;
 	unsigned int i;
+	int err = 0;
 
-	for (i = 0; i < segs->nr && at < size; i++) {
+	for (i = 0; i < segs->nr && at < size && !err; i++) {
 		size_t part = min_t(u64, segs->seg[i].len, size - at);
 
-		if (kipc_pins_copy_out(pins, at, segs->seg[i].base, part))
-			return -EFAULT;
+		err = kipc_window_read(window, at, segs->seg[i].base, part);
 		at += part;
 	}
-	return 0;
+	return err;
 }
 
-int kipc_msg_write(const struct kipc_segs *segs, const struct kipc_msg *msg, size_t size)
+int kipc_msg_write(const struct kipc_segs *segs, struct kipc_msg *msg, size_t size)
 {
-	if (unlikely(msg->pins))
-		return kipc_segs_write_pins(segs, msg->pins, size);
+	if (unlikely(msg->pinned))
+		return kipc_segs_write_window(segs, &msg->window, size);
 	return kipc_segs_write(segs, &msg->body.buffer, size);
 }
 
@@ -201,7 +202,9 @@ struct kipc_msg *kipc_msg_new(struct kipc_pool *pool, const struct kipc_segs *se
 		return ERR_PTR(-EFAULT);
 	}
 	msg = container_of(body, struct kipc_msg, body);
-	msg->pins = pins;
+	msg->pinned = pins;
+	if (unlikely(pins))
+		kipc_window_open(&msg->window, pins);
 	msg->flags = 0;
 	msg->error = 0;
 	msg->deliveries = 0;
@@ -226,8 +229,7 @@ void kipc_msg_free(struct kipc_msg *msg)
 	kipc_creds_put(&msg->creds);
 	if (unlikely(msg->cred))
 		put_cred(msg->cred);
-	if (unlikely(msg->pins))
-		kipc_pins_free(msg->pins);
+	kipc_msg_unpin(msg);
 	if (msg->call) {
 		kipc_call_destroy(to_call(msg));
 		kipc_body_free(&msg->body, KIPC_KIND_CALL);

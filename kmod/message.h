@@ -39,8 +39,8 @@
 #include <linux/kipc.h>
 
 #include "index.h"
-#include "pins.h"
 #include "pool.h"
+#include "window.h"
 
 struct kipc_ep;
 struct kipc_share;
@@ -89,8 +89,6 @@ static inline void kipc_segs_free(struct kipc_segs *segs)
 /* Copy all of the segments in, or the first bytes of @size out; -EFAULT */
 int kipc_segs_read(const struct kipc_segs *segs, const struct kipc_buffer *to);
 int kipc_segs_write(const struct kipc_segs *segs, const struct kipc_buffer *from, size_t size);
-/* The same from a sender's pages */
-int kipc_segs_write_pins(const struct kipc_segs *segs, const struct kipc_pins *pins, size_t size);
 
 /**
  * struct kipc_creds - who sent it, for the reader to see
@@ -147,8 +145,6 @@ enum kipc_msg_state {
  * struct kipc_msg - one message
  * @body: memory for the payload; once it is delivered and not needed any more the
  *	buffer is NULL
- * @pins: or it is here, in the sender's pages; NULL once it is spent (ep->lock; who has
- *	claimed it may read it without)
  * @node: key = type, place = priority and arrival; in the queue's index while
  *	BLOCKED or QUEUED and not in its fifo (ep->lock)
  * @by_place: in the queue's order at the same time (ep->lock)
@@ -162,6 +158,7 @@ enum kipc_msg_state {
  * @time: when it was sent, host monotonic
  * @creds: the sender
  * @call: wants a reply: embedded in a struct kipc_call
+ * @pinned: the payload is in @window; constant
  * @flags: what follows, to clear it at once
  * @state: enum kipc_msg_state (ep->lock)
  * @sync: the sender waits for the receipt
@@ -178,11 +175,12 @@ enum kipc_msg_state {
  * @waiter: the task to wake with @done (ep->lock)
  * @cred: its rights, held, if it sends through a device file: until it is
  *	admitted they are asked again; else NULL
+ * @window: the payload in its sender's own memory, if it is @pinned: open until it was
+ *	received, or the sender has left
  * @inline_data: small payloads
  */
 struct kipc_msg {
 	struct kipc_body body;
-	struct kipc_pins *pins;
 	struct kipc_node node;
 	struct rb_node by_place;
 	struct rb_node blocked;
@@ -194,6 +192,7 @@ struct kipc_msg {
 	ktime_t time;
 	struct kipc_creds creds;
 	bool call;
+	bool pinned;
 	union {
 		u64 flags;	/* what follows, to clear it at once */
 		struct {
@@ -212,6 +211,7 @@ struct kipc_msg {
 	struct kipc_share *share;
 	struct task_struct *waiter;
 	const struct cred *cred;
+	struct kipc_window window;
 	u8 inline_data[KIPC_INLINE_SIZE];
 };
 
@@ -241,9 +241,19 @@ static inline bool kipc_msg_queued(const struct kipc_msg *msg)
  */
 struct kipc_msg *kipc_msg_new(struct kipc_pool *pool, const struct kipc_segs *segs, u64 type,
 			      u32 prio, enum kipc_kind kind, bool pin, ktime_t now);
-/* Copy the first @size bytes of its payload to @segs; -EFAULT */
-int kipc_msg_write(const struct kipc_segs *segs, const struct kipc_msg *msg, size_t size);
+/*
+ * Copy the first @size bytes of its payload to @segs; -EFAULT, -EINTR (killed), -ESTALE
+ * (its sender has left, or it was received by another)
+ */
+int kipc_msg_write(const struct kipc_segs *segs, struct kipc_msg *msg, size_t size);
 void kipc_msg_free(struct kipc_msg *msg);
+
+/* The end of its sender's wait: what is in its memory from now on is nobody's business */
+static inline void kipc_msg_unpin(struct kipc_msg *msg)
+{
+	if (unlikely(msg->pinned))
+		kipc_window_end(&msg->window);
+}
 
 static inline void kipc_msg_put(struct kipc_msg *msg)
 {

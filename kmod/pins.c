@@ -18,7 +18,8 @@ static bool kipc_pins_charge(struct user_struct *user, unsigned long nr)
 	long locked = atomic_long_read(&user->locked_vm);
 
 	do {
-		if (locked + nr > limit && !capable(CAP_IPC_LOCK))
+		/* Without it the payload is copied, which is no offence to be noted in a log */
+		if (locked + nr > limit && !ns_capable_noaudit(&init_user_ns, CAP_IPC_LOCK))
 			return false;
 	} while (!atomic_long_try_cmpxchg(&user->locked_vm, &locked, locked + nr));
 	return true;
@@ -35,6 +36,24 @@ static bool kipc_pins_try(struct kipc_pins *pins, unsigned long start, unsigned 
 	if (pinned > 0)
 		unpin_user_pages(pins->pages, pinned);
 	return false;
+}
+
+/*
+ * A file system must hear of each write to its pages beforehand, by a fault, and may have
+ * written them back since. Newer kernels refuse to pin such pages for writing; 6.1 does not.
+ */
+static bool kipc_pins_may_write(const struct kipc_pins *pins)
+{
+	unsigned int i;
+
+	for (i = 0; i < pins->nr; i++) {
+		struct folio *folio = page_folio(pins->pages[i]);
+
+		/* A process's own memory, or shared memory, which no file system sees */
+		if (!folio_test_anon(folio) && !folio_test_swapbacked(folio))
+			return false;
+	}
+	return true;
 }
 
 static bool kipc_pins_fault_in(const struct kipc_pins *pins, u64 base)
@@ -78,9 +97,13 @@ noinline struct kipc_pins *kipc_pins_new(u64 base, size_t size, bool write)
 		goto free;
 	if (!kipc_pins_pin(pins, base))
 		goto uncharge;
+	if (write && !kipc_pins_may_write(pins))
+		goto unpin;
 	get_uid(pins->user);
 	return pins;
 
+unpin:
+	unpin_user_pages(pins->pages, nr);
 uncharge:
 	atomic_long_sub(nr, &pins->user->locked_vm);
 free:
@@ -96,59 +119,71 @@ noinline void kipc_pins_free(struct kipc_pins *pins)
 	kvfree(pins);
 }
 
-/* Of the bytes from @at to before @end, how many can be addressed together, as in huge pages */
+/*
+ * Of the bytes from @at to before @end, how many can be addressed together, as in huge
+ * pages. Each page that was written to is flushed on its own.
+ */
 static size_t kipc_pins_span(const struct kipc_pins *pins, size_t at, size_t end)
 {
 	size_t i = at >> PAGE_SHIFT, last = (end - 1) >> PAGE_SHIFT;
 
-	if (!IS_ENABLED(CONFIG_HIGHMEM))
+	if (!IS_ENABLED(CONFIG_HIGHMEM) && !pins->write)
 		while (i < last &&
 		       page_to_pfn(pins->pages[i + 1]) == page_to_pfn(pins->pages[i]) + 1)
 			i++;
 	return min(end, (i + 1) << PAGE_SHIFT) - at;
 }
 
-static int kipc_pins_copy_part(struct page *page, unsigned int offset, u64 to, size_t len)
+/*
+ * Within one span: how many bytes are left. Unchecked as all payloads are, see message.c:
+ * it is a part of these pages.
+ */
+static unsigned long kipc_pins_copy_part(const struct kipc_pins *pins, size_t at, u64 user,
+					 size_t len)
 {
-	char *from = kmap_local_page(page);
-	/* Unchecked as all payloads are, see message.c: it is a part of these pages */
-	unsigned long left = _copy_to_user(u64_to_user_ptr(to), from + offset, len);
+	struct page *page = pins->pages[at >> PAGE_SHIFT];
+	char *memory = kmap_local_page(page);
+	unsigned long left;
 
-	kunmap_local(from);
-	return left ? -EFAULT : 0;
+	if (pins->write)
+		left = _copy_from_user(memory + offset_in_page(at), u64_to_user_ptr(user), len);
+	else
+		left = _copy_to_user(u64_to_user_ptr(user), memory + offset_in_page(at), len);
+	kunmap_local(memory);
+	if (pins->write)
+		flush_dcache_page(page);
+	return left;
 }
 
-int kipc_pins_copy_out(const struct kipc_pins *pins, size_t at, u64 to, size_t len)
+size_t kipc_pins_copy(const struct kipc_pins *pins, size_t at, u64 user, size_t len)
 {
-	if (WARN_ON_ONCE(at > pins->size || len > pins->size - at))
-		return -EFAULT;
-	at += pins->offset;
-	while (len) {
-		size_t part = kipc_pins_span(pins, at, at + len);
-		struct page *page = pins->pages[at >> PAGE_SHIFT];
+	size_t done = 0;
 
-		if (kipc_pins_copy_part(page, offset_in_page(at), to, part))
-			return -EFAULT;
+	at += pins->offset;
+	while (done < len) {
+		size_t part = kipc_pins_span(pins, at, at + len - done);
+		unsigned long left = kipc_pins_copy_part(pins, at, user + done, part);
+
+		done += part - left;
+		if (left)
+			break;
+		at += part;
+	}
+	return done;
+}
+
+void kipc_pins_read(const struct kipc_pins *pins, void *to, size_t len)
+{
+	size_t at = pins->offset;
+
+	if (WARN_ON_ONCE(len > pins->size))
+		return;
+	while (len) {
+		size_t part = min_t(size_t, len, PAGE_SIZE - offset_in_page(at));
+
+		memcpy_from_page(to, pins->pages[at >> PAGE_SHIFT], offset_in_page(at), part);
 		at += part;
 		to += part;
 		len -= part;
 	}
-	return 0;
-}
-
-size_t kipc_pins_copy_in(const struct kipc_pins *pins, size_t at, u64 from, size_t len)
-{
-	unsigned long left;
-	size_t offset;
-	char *to;
-
-	if (WARN_ON_ONCE(at > pins->size || len > pins->size - at))
-		return 0;
-	at += pins->offset;
-	offset = offset_in_page(at);
-	len = min_t(size_t, len, PAGE_SIZE - offset);
-	to = kmap_local_page(pins->pages[at >> PAGE_SHIFT]);
-	left = _copy_from_user(to + offset, u64_to_user_ptr(from), len);
-	kunmap_local(to);
-	return len - left;
 }

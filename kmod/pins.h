@@ -13,11 +13,11 @@
  *
  * The pages are charged to their user as locked memory, since nobody knows how long it
  * waits. What the sender's other threads write there meanwhile, a receiver may
- * see; nothing in the kernel depends on what is in it. They are let go when the message
- * is delivered, or its sender has left and nobody copies from them any more. Who copies
- * while the sender leaves sees that afterwards, under ep->lock, and discards it.
+ * see; nothing in the kernel depends on what is in it. The buffer of a caller that waits
+ * for its reply may be pinned likewise.
  *
- * The buffer of a caller that waits for its reply may be pinned likewise: window.h.
+ * They are let go when the message is delivered, or the wait has ended; how those that
+ * copy just then are kept away stands in window.h.
  */
 #ifndef _KIPC_PINS_H
 #define _KIPC_PINS_H
@@ -52,9 +52,12 @@ struct kipc_pins *kipc_pins_new(u64 base, size_t size, bool write);
 /* May sleep */
 void kipc_pins_free(struct kipc_pins *pins);
 
-/* Copy @len bytes, beginning with the @at-th, to the caller's memory: -EFAULT */
-int kipc_pins_copy_out(const struct kipc_pins *pins, size_t at, u64 to, size_t len);
-/* Copy up to @len bytes of the caller's memory there, within one page: how many */
-size_t kipc_pins_copy_in(const struct kipc_pins *pins, size_t at, u64 from, size_t len);
+/*
+ * Copy @len bytes, beginning with the @at-th, to the calling process's memory, or from
+ * there if they are to be written: how many, up to what cannot be. There must be so many.
+ */
+size_t kipc_pins_copy(const struct kipc_pins *pins, size_t at, u64 user, size_t len);
+/* Copy the first @len bytes */
+void kipc_pins_read(const struct kipc_pins *pins, void *to, size_t len);
 
 #endif /* _KIPC_PINS_H */

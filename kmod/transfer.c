@@ -356,8 +356,8 @@ int kipc_recv_may_commit(struct kipc_file *file, struct kipc_ep *ep)
 }
 
 /*
- * The commit: 1 the message is ours, 0 its sender has left, or the error that puts
- * it back into its place.
+ * The commit: 1 the message is ours, 0 its sender has left (-ESTALE: which the copy has
+ * seen), or the error that puts it back into its place.
  */
 static int kipc_recv_commit(struct kipc_recv *recv, struct kipc_file *file, struct kipc_ep *ep,
 			    struct kipc_msg *msg, int err, bool *known_open)
@@ -377,7 +377,7 @@ static int kipc_recv_commit(struct kipc_recv *recv, struct kipc_file *file, stru
 	kipc_unlock(ep, &after);
 	if (done && !call)
 		kipc_msg_put(msg);
-	return err ?: done;
+	return err == -ESTALE ? 0 : err ?: done;
 }
 
 static long kipc_recv_take(struct kipc_recv *recv, struct kipc_file *file, struct kipc_ep *ep)
@@ -450,19 +450,15 @@ static struct kipc_msg *kipc_peek_once(struct kipc_recv *recv, struct kipc_file 
 	return err ? ERR_PTR(err) : msg;
 }
 
-/* False: the sender has left meanwhile, and may have changed what was in its pages */
-static bool kipc_peek_end(struct kipc_ep *ep, struct kipc_msg *msg)
+static void kipc_peek_end(struct kipc_ep *ep, struct kipc_msg *msg)
 {
 	struct kipc_after after __uninitialized;
-	bool good;
 
 	kipc_lock(ep, &after);
-	good = !msg->pins || !(msg->spent || msg->done);
 	if (!--msg->peeks && msg->spent)
 		kipc_after_spend(&after, msg);
 	kipc_unlock(ep, &after);
 	kipc_msg_put(msg);
-	return good;
 }
 
 /* Count the peeker as a waiter while it sleeps */
@@ -544,8 +540,10 @@ static noinline long kipc_recv_peek(struct kipc_recv *recv, struct kipc_file *fi
 			copied = -EMSGSIZE;
 		else
 			copied = kipc_recv_copy(recv, msg);
-		if (kipc_peek_end(ep, msg))
+		kipc_peek_end(ep, msg);
+		if (copied != -ESTALE)
 			return copied;
+		/* It was received, or withdrawn: look again */
 		if (++tries >= KIPC_BATCH) {
 			err = kipc_deadline_check(&recv->deadline);
 			if (err)
@@ -612,6 +610,7 @@ long kipc_send_wait(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_deadli
 		err = msg->error;
 	else if (err == -EINTR)
 		err = kipc_deadline_interrupted(deadline);
+	kipc_msg_unpin(msg);
 	kipc_msg_put(msg);
 	return err;
 }

@@ -74,7 +74,10 @@ struct kipc_msg *kipc_recv_claim(struct kipc_recv *recv, struct kipc_file *file,
 int kipc_recv_allowed(struct kipc_recv *recv, struct kipc_file *file, struct kipc_ep *ep);
 /* Is a message larger than the room, and must not be cut? */
 bool kipc_recv_too_small(struct kipc_recv *recv, const struct kipc_msg *msg);
-/* Copy a claimed or peeked message and what is told of it out; bytes stored */
+/*
+ * Copy a claimed or peeked message and what is told of it out; bytes stored. -ESTALE: its
+ * sender has left, or another has received what is only peeked at.
+ */
 long kipc_recv_copy(struct kipc_recv *recv, struct kipc_msg *msg);
 /* ep->lock held: may what was copied be made ours? */
 int kipc_recv_may_commit(struct kipc_file *file, struct kipc_ep *ep);

@@ -9,11 +9,11 @@
 #include "pins.h"
 #include "window.h"
 
-noinline void kipc_window_open(struct kipc_window *window, u64 base, size_t size)
+noinline void kipc_window_open(struct kipc_window *window, struct kipc_pins *pins)
 {
-	spin_lock_init(&window->lock);
+	rwlock_init(&window->lock);
 	window->busy = false;
-	window->pins = kipc_pins_new(base, size, true);
+	window->pins = pins;
 }
 
 noinline struct kipc_pins *kipc_window_close(struct kipc_window *window)
@@ -22,11 +22,19 @@ noinline struct kipc_pins *kipc_window_close(struct kipc_window *window)
 
 	if (!kipc_window_is_open(window))
 		return NULL;
-	spin_lock(&window->lock);
+	write_lock(&window->lock);
 	pins = window->pins;
 	WRITE_ONCE(window->pins, NULL);
-	spin_unlock(&window->lock);
+	write_unlock(&window->lock);
 	return pins;
+}
+
+noinline void kipc_window_end(struct kipc_window *window)
+{
+	struct kipc_pins *pins = kipc_window_close(window);
+
+	if (pins)
+		kipc_pins_free(pins);
 }
 
 bool kipc_window_enter(struct kipc_window *window, size_t size)
@@ -35,54 +43,85 @@ bool kipc_window_enter(struct kipc_window *window, size_t size)
 
 	if (!kipc_window_is_open(window))
 		return false;
-	spin_lock(&window->lock);
+	write_lock(&window->lock);
 	entered = window->pins && window->pins->size >= size && !window->busy;
 	window->busy |= entered;
-	spin_unlock(&window->lock);
+	write_unlock(&window->lock);
 	return entered;
 }
 
 void kipc_window_leave(struct kipc_window *window)
 {
-	spin_lock(&window->lock);
+	write_lock(&window->lock);
 	window->busy = false;
-	spin_unlock(&window->lock);
+	write_unlock(&window->lock);
 }
 
-/* One step: bytes written, -ESTALE */
-static long kipc_window_step(struct kipc_window *window, size_t at, u64 from, size_t len)
-{
-	long written = -ESTALE;
+/* Bytes copied in one hold of the lock: who closes waits for no more */
+#define KIPC_WINDOW_STEP	(4 * PAGE_SIZE)
 
-	spin_lock(&window->lock);
-	if (window->pins) {
-		pagefault_disable();
-		written = kipc_pins_copy_in(window->pins, at, from, len);
-		pagefault_enable();
-	}
-	spin_unlock(&window->lock);
-	return written;
+static long kipc_window_step_open(const struct kipc_pins *pins, size_t at, u64 user, size_t len)
+{
+	size_t copied;
+
+	if (WARN_ON_ONCE(at > pins->size || len > pins->size - at))
+		return -EFAULT;
+	pagefault_disable();
+	copied = kipc_pins_copy(pins, at, user, len);
+	pagefault_enable();
+	return copied;
 }
 
-int kipc_window_write(struct kipc_window *window, size_t at, u64 from, size_t len)
+/* One step: bytes copied, -ESTALE */
+static long kipc_window_step(struct kipc_window *window, size_t at, u64 user, size_t len)
 {
-	if (!access_ok(u64_to_user_ptr(from), len))
+	long copied = -ESTALE;
+
+	read_lock(&window->lock);
+	if (window->pins)
+		copied = kipc_window_step_open(window->pins, at, user, len);
+	read_unlock(&window->lock);
+	return copied;
+}
+
+/* What a short step has met: false if there is nothing of it */
+static bool kipc_window_fault_in(u64 user, size_t len, bool write)
+{
+	if (write)
+		return fault_in_readable(u64_to_user_ptr(user), len) < len;
+	return fault_in_writeable(u64_to_user_ptr(user), len) < len;
+}
+
+static int kipc_window_copy(struct kipc_window *window, size_t at, u64 user, size_t len,
+			    bool write)
+{
+	if (!access_ok(u64_to_user_ptr(user), len))
 		return -EFAULT;
 	while (len) {
-		size_t part = min_t(size_t, len, PAGE_SIZE);
-		long written = kipc_window_step(window, at, from, part);
+		size_t missing = min_t(size_t, len, KIPC_WINDOW_STEP);
+		long copied = kipc_window_step(window, at, user, missing);
 
-		if (written < 0)
-			return written;
-		at += written;
-		from += written;
-		len -= written;
-		/* The least that is missing: a short step may just have met the end of a page */
-		if (!written && fault_in_readable(u64_to_user_ptr(from), 1))
+		if (copied < 0)
+			return copied;
+		at += copied;
+		user += copied;
+		len -= copied;
+		missing -= copied;
+		if (missing && !kipc_window_fault_in(user, missing, write))
 			return -EFAULT;
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
 	}
 	return 0;
+}
+
+int kipc_window_write(struct kipc_window *window, size_t at, u64 from, size_t len)
+{
+	return kipc_window_copy(window, at, from, len, true);
+}
+
+int kipc_window_read(struct kipc_window *window, size_t at, u64 to, size_t len)
+{
+	return kipc_window_copy(window, at, to, len, false);
 }

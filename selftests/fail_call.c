@@ -878,6 +878,53 @@ TEST_F(server, reply_pinned_many_segments)
 	sweep_reply(_metadata, MIDDLE, SEGS, 0, MIDDLE, MIDDLE, 2, 2);
 }
 
+/*
+ * The reply stands in the caller's buffer, and its result cannot be stored: it is kept for
+ * who collects it; or without memory for that it is lost, and that is told.
+ */
+TEST_F(server, rpc_pinned_whose_result_cannot_be_stored)
+{
+	unsigned int kept = 0, lost = 0;
+	struct kipc_op_rpc op, told;
+	struct sweep s = SWEEP;
+	long ret, acted;
+
+	pin_all();
+	make(false, MIDDLE, 1);
+	expect_large();
+	op = call_op(MIDDLE, 0, MIDDLE, 0);
+	op.result = kt_ptr(kt_hole());
+	while (sweep_round(&s)) {
+		told = op;
+		peer_start(&peer, at.own, serve);
+		ret = FAILING(&s, kt_op_rpc(at.fd, &told));
+		acted = peer_end(&peer);
+		if (acted == PEER_IDLE) {
+			ASSERT_TRUE(sweep_failed(&s, ret));
+			continue;
+		}
+		ASSERT_EQ(MIDDLE, acted);
+		ASSERT_EQ(-EFAULT, ret);
+		/* Its buffer is the caller's again */
+		kt_poison(reply, MIDDLE);
+		ret = collect(told.token);
+		if (ret == MIDDLE) {
+			ASSERT_TRUE(kt_filled(reply, MIDDLE, REPLY));
+			kept++;
+		} else {
+			ASSERT_EQ(-ENOMEM, ret);
+			ASSERT_EQ(FAIL_MEMORY, s.kind);
+			ASSERT_EQ(KIPC_RESULT_DELIVERED, result.flags);
+			lost++;
+		}
+		ASSERT_EQ(-ENOENT, collect(told.token));
+		ASSERT_TRUE(no_calls());
+	}
+	/* What is kept has a header and a payload */
+	EXPECT_EQ(2, lost);
+	EXPECT_LE(2, kept);
+}
+
 TEST_F(server, reply_with_a_status)
 {
 	make(false, MIDDLE, 1);

@@ -16,6 +16,7 @@
 
 #define PAGE		4096UL
 #define PIN_MIN		(4 * PAGE)	/* of the tests that mean it */
+#define SCRIBBLE	0xee		/* what senders write over a payload afterwards */
 
 /* ---- memory ---- */
 
@@ -117,8 +118,18 @@ static inline long sender_main_scribble(void *arg)
 	struct sender *s = arg;
 	long ret = sender_main(s);
 
-	memset(s->buf, 0xee, s->size);
+	memset(s->buf, SCRIBBLE, s->size);
 	return ret;
+}
+
+/* Is any of that in @buf? There would be a good piece of it. */
+static inline bool scribbled(const char *buf, size_t size)
+{
+	size_t run = 0;
+
+	for (size_t i = 0; i < size && run < 64; i++)
+		run = (unsigned char)buf[i] == SCRIBBLE ? run + 1 : 0;
+	return run == 64;
 }
 
 static inline void sender_start_as(struct sender *s, const struct kt_how *how,

@@ -167,6 +167,18 @@ static bool taken_whole(const struct taker *t, unsigned int seed)
 	EXPECT_TRUE(kt_until(!pinned()));				\
 } while (0)
 
+/*
+ * The sender has left while somebody is held in the middle of its payload: it has its
+ * memory for itself, and none of it is pinned any more
+ */
+#define expect_let_go() do {						\
+	EXPECT_TRUE(kt_until(!pinned()));				\
+	EXPECT_FALSE(self->t->done);					\
+} while (0)
+
+/* ... and what it has written there since is never seen */
+#define expect_unseen() EXPECT_FALSE(scribbled(self->t->out, self->t->room))
+
 /* ---- the sender dies ---- */
 
 TEST_F(pinned_fate, p03_sender_killed_while_queued)
@@ -196,7 +208,7 @@ TEST_F(pinned_fate, p03_sender_killed_while_its_payload_is_copied)
 {
 	claim_it();
 	ASSERT_TRUE(sender_kill(self->s));
-	EXPECT_FALSE(self->t->done);
+	expect_let_go();
 	sender_start(self->second);
 	await_asleep(self->second);
 	kt_release(&self->t->held);
@@ -411,12 +423,14 @@ TEST_F(pinned_fate, p05_signal_during_the_copy)
 			EXPECT_EQ(-ECANCELED, kt_reply(self->srv, self->t->result.token, 0, "", 0));
 		} else if (way != RESTART) {
 			expect_withdrawn();
+			expect_let_go();
 			/* its receiver takes the next message */
 			ASSERT_EQ(0, kt_send(self->cli, 0, 9, 0, "next", 4));
 			kt_release(&self->t->held);
 			await(self->t->done);
 			EXPECT_EQ(4, self->t->ret);
 			EXPECT_EQ(9, self->t->result.type);
+			expect_unseen();
 		} else {
 			await_asleep(self->s);
 			token = variant->call ? self->s->op.rpc.token : 0;
@@ -500,10 +514,11 @@ TEST_F(pinned_fate, p14_deadline_during_the_copy)
 	await_stalled(self->t);
 	/* at once, though a receiver is at it; what it does to its memory is its own affair */
 	ASSERT_EQ(-ETIMEDOUT, kt_join(self->s->kt));
-	EXPECT_FALSE(self->t->done);
+	expect_let_go();
 	ASSERT_EQ(0, kt_send(self->cli, 0, 9, 0, "next", 4));
 	kt_release(&self->t->held);
 	ASSERT_EQ(4, kt_join(self->t->kt));
+	expect_unseen();
 	EXPECT_EQ(9, self->t->result.type);
 	EXPECT_EQ(4, self->t->result.size);
 	EXPECT_EQ(0, self->t->result.token);
@@ -549,9 +564,10 @@ TEST_F(pinned_fate, p08_removal_during_the_copy)
 	claim_it();
 	ASSERT_EQ(0, kt_remove(self->srv, 0));
 	ASSERT_EQ(-EIDRM, kt_join(self->s->kt));
-	EXPECT_FALSE(self->t->done);
+	expect_let_go();
 	kt_release(&self->t->held);
 	ASSERT_EQ(-EIDRM, kt_join(self->t->kt));
+	expect_unseen();
 	EXPECT_TRUE(kt_until(!pinned()));
 }
 
@@ -712,8 +728,10 @@ TEST_F(pinned_fate, p02_peek_leaves_it_there)
  * what is there now.
  */
 #define expect_peeked() do {						\
-	kt_release(&self->t->held);						\
+	expect_let_go();						\
+	kt_release(&self->t->held);					\
 	kt_join(self->t->kt);						\
+	expect_unseen();						\
 	if (self->t->ret == SIZE) {					\
 		EXPECT_TRUE(seen_whole(self->t, SEED));			\
 	} else {							\
@@ -788,6 +806,7 @@ TEST_F(pinned_fate, p08_removal_while_somebody_peeks)
 	ASSERT_EQ(-EIDRM, kt_join(self->s->kt));
 	kt_release(&self->t->held);
 	kt_join(self->t->kt);
+	expect_unseen();
 	/* it was there when the peek began */
 	if (self->t->ret != -EIDRM)
 		EXPECT_TRUE(seen_whole(self->t, SEED));
@@ -955,6 +974,36 @@ TEST_F(pinned_fate, p03_senders_killed_under_a_batch)
 		ASSERT_EQ(KT_DIED - SIGKILL, kt_kill(b->kt));
 		expect_nothing();
 	}
+}
+
+/* ... or it has left by its deadline, and what it keeps there next is its own affair */
+TEST_F(pinned_fate, p14_deadline_under_a_batch)
+{
+	struct batcher *b = kt_new(struct batcher);
+
+	b->fd = self->srv;
+	b->got = kt_shared(BATCH_ROOM);
+	self->s->ms = 1500;
+	sender_start(self->s);
+	await_stat(self->srv, msgs, 1);
+	sender_start(self->second);
+	await_stat(self->srv, msgs, 2);
+	b->kt = kt_start(KT_FORK, batcher_main, b);
+	ASSERT_TRUE(kt_stalled(&b->held));
+	EXPECT_EQ(2 * PAGES, pinned());
+	ASSERT_EQ(-ETIMEDOUT, kt_join(self->s->kt));
+	EXPECT_TRUE(kt_until(pinned() == PAGES));
+	EXPECT_FALSE(b->done);
+	kt_release(&b->held);
+	await(b->done);
+	EXPECT_FALSE(scribbled(b->got, BATCH_ROOM));
+	/* the other one is received in its stead */
+	ASSERT_EQ(1, b->ret);
+	EXPECT_EQ(SEED + 1, b->results[0].type);
+	EXPECT_TRUE(kt_filled(b->got, SIZE, SEED + 1));
+	expect_told(self->second, b->results[0].token);
+	ASSERT_EQ(KT_DIED - SIGKILL, kt_kill(b->kt));
+	expect_nothing();
 }
 
 TEST_HARNESS_MAIN

@@ -5,6 +5,7 @@
  * reply is made through the kernel, as without pins. Each test runs both ways.
  */
 #include <limits.h>
+#include <sys/mount.h>
 
 #include "kselftest_harness.h"
 #include "pinned.h"
@@ -665,6 +666,9 @@ TEST_F(pinned_reply, p04_result_cannot_be_stored)
 	ASSERT_EQ(0, answer_with(self->r, taken, self->payload, SIZE));
 	ASSERT_EQ(-EFAULT, kt_join(job));
 	ASSERT_NE(0, op.token);
+	/* the call has returned: its buffer may be used for anything */
+	EXPECT_EQ(0, pinned());
+	kt_fill(self->room, ROOM, OTHER);
 
 	op.result = kt_ptr(&result);
 	op.request = (struct kipc_payload){ 0 };
@@ -787,6 +791,43 @@ TEST_F(pinned_reply, p02_into_a_file)
 		self->s->room_size = ROOM;
 	}
 	free(in_file);
+}
+
+/*
+ * A file system that is not memory has to hear of each write to its pages beforehand, so
+ * they must not be written by pins. One like that which every kernel has is ramfs.
+ */
+TEST_F(pinned_reply, p02_into_a_file_of_a_file_system)
+{
+	char dir[] = "/kipc.XXXXXX", path[64];
+	char *in_file = malloc(SIZE), *room;
+	int fd;
+
+	kt_need(mkdtemp(dir) && mount("none", dir, "ramfs", 0, NULL) == 0);
+	snprintf(path, sizeof(path), "%s/room", dir);
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	kt_need(fd >= 0 && ftruncate(fd, SIZE) == 0);
+	for (int shared = 0; shared < 2; shared++) {
+		room = mmap(NULL, SIZE, PROT_READ | PROT_WRITE,
+			    shared ? MAP_SHARED : MAP_PRIVATE, fd, 0);
+		kt_need(room != MAP_FAILED);
+		kt_fill(room, SIZE, OTHER);
+		warm_up();
+		call_from_thread(room);
+		/* what is mapped privately becomes the process's own memory */
+		EXPECT_EQ(shared ? 0 : PAGES, pinned());
+		ASSERT_EQ(0, answer_with(self->r, self->result.token, self->payload, SIZE));
+		ASSERT_EQ(SIZE, kt_join(self->s->kt));
+		EXPECT_TRUE(kt_filled(room, SIZE, SEED));
+		ASSERT_EQ(SIZE, pread(fd, in_file, SIZE, 0));
+		EXPECT_EQ(shared, kt_filled(in_file, SIZE, SEED));
+		munmap(room, SIZE);
+		self->s->room = self->room;
+		self->s->room_size = ROOM;
+	}
+	free(in_file);
+	close(fd);
+	kt_need(umount2(dir, MNT_DETACH) == 0 && rmdir(dir) == 0);
 }
 
 /* Memory that must not be written: as ever, the call can be collected elsewhere */

@@ -602,7 +602,8 @@ struct kipc_op_recv_batch {
  * (a call's fate is never EAGAIN, unless with KIPC_RESULT_REMOTE). KIPC_NEXT:
  * the same for whichever ASYNC call of this file has finished, oldest first.
  * When a reply cannot be stored (EFAULT, or EMSGSIZE because there is less room
- * now than was declared) the call can be collected again by @token.
+ * now than was declared) the call can be collected again by @token. If there is no
+ * memory to keep a large reply until then, what is collected is ENOMEM with DELIVERED.
  *
  * ASYNC never sleeps (EAGAIN when the message cannot be admitted at once) and
  * always ends exactly once: by being collected or cancelled. It is charged to
