@@ -404,6 +404,8 @@ static long kipc_recv_take(struct kipc_recv *recv, struct kipc_file *file, struc
 			return err;
 		if (err)
 			break;
+		/* Its sender was not held any longer: another process may be there */
+		recv->whom.pid = NULL;
 		/* Senders that always leave must not hold us beyond what we wanted */
 		if (++tries >= KIPC_BATCH) {
 			err = kipc_deadline_check(&recv->deadline);

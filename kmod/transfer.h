@@ -44,7 +44,7 @@ int kipc_half_write(struct kipc_op_reply_recv __user *uop, u64 token, s32 reply_
  * @flags: KIPC_RESULT_REPLIED or 0, to be told
  * @reply_error: to be told of the reply half
  * @told: a message has been, so that an error has to take it back
- * @whom: by whom it was sent; not across the rounds of a batch
+ * @whom: by whom it was sent; only as long as that is claimed
  * @half: the reply half; NULL: there is none, or it was made before a restart
  */
 struct kipc_recv {
