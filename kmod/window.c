@@ -58,7 +58,7 @@ void kipc_window_leave(struct kipc_window *window)
 }
 
 /* Bytes copied in one hold of the lock: who closes waits for no more */
-#define KIPC_WINDOW_STEP	(4 * PAGE_SIZE)
+#define KIPC_WINDOW_STEP	(16 * PAGE_SIZE)
 
 static long kipc_window_step_open(const struct kipc_pins *pins, size_t at, u64 user, size_t len)
 {
