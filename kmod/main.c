@@ -76,3 +76,5 @@ module_exit(kipc_exit);
 MODULE_DESCRIPTION("Message passing between processes");
 MODULE_AUTHOR("the kipc maintainers");
 MODULE_LICENSE("GPL");
+/* From the file VERSION, by Kbuild */
+MODULE_VERSION(KIPC_VERSION);
