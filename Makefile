@@ -3,7 +3,14 @@
 # For people; the kernel's build reads Kbuild. All products go to build/.
 
 PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
 DESTDIR ?=
+SECTIONS ?= 1 2 3 4 5 6 7 8
+
+where = DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" LIBDIR="$(LIBDIR)"
+mandir = $(PREFIX)/share/man
+tools = $(patsubst %/Makefile,%,$(wildcard tools/Makefile))
+pages = $(wildcard $(SECTIONS:%=man/*.%))
 
 .DEFAULT_GOAL := all
 
@@ -82,13 +89,59 @@ model: setup
 check-harness: setup
 	@scripts/with-kernel scripts/check-harness $(if $(FLAVOUR),--flavour $(FLAVOUR))
 
-## install: install library, header and manual pages (DESTDIR=, PREFIX=/usr/local)
-install: lib
-	@$(MAKE) -C userlib install DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)"
-	@for page in man/*.[1-8]; do \
-		install -D -m 644 "$$page" \
-			"$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}" || exit 1; \
+# Installing needs no more than what builds: not the packages of the tests.
+
+## install: install all (DESTDIR=, PREFIX=/usr/local, KDIR=); "make uninstall" undoes that
+install: install-module install-lib install-tools install-man install-system
+
+## install-module: the module, for the kernel that "make module" builds it for
+install-module:
+	@DESTDIR="$(DESTDIR)" scripts/quietly "module installed" build/log/install-module.log \
+		scripts/install-module
+
+## install-lib: library, headers and pkg-config file (LIBDIR=PREFIX/lib)
+install-lib:
+	@$(MAKE) -C userlib install $(where)
+	$(if $(DESTDIR),,@ldconfig)
+
+## install-tools: the commands
+install-tools:
+	$(if $(tools),@$(MAKE) -C $(tools) install $(where))
+
+## install-man: the manual pages (SECTIONS="1 4": these)
+install-man:
+	@for page in $(pages); do \
+		install -D -m 644 "$$page" "$(DESTDIR)$(mandir)/man$${page##*.}/$${page##*/}" || exit 1; \
 	done
+
+# Who may open the device, and that the module is loaded at boot. udevd knows only the
+# groups that were there when it read the rules.
+install-system:
+	@install -D -m 644 packaging/60-kipc.rules "$(DESTDIR)$(PREFIX)/lib/udev/rules.d/60-kipc.rules"
+	@install -D -m 644 packaging/kipc.sysusers "$(DESTDIR)$(PREFIX)/lib/sysusers.d/kipc.conf"
+	@install -D -m 644 packaging/kipc.modules-load "$(DESTDIR)$(PREFIX)/lib/modules-load.d/kipc.conf"
+	$(if $(DESTDIR),,@systemd-sysusers "$(PREFIX)/lib/sysusers.d/kipc.conf" && udevadm control --reload)
+
+## uninstall: remove what "make install" installed, with the same DESTDIR=, PREFIX=, KDIR=
+uninstall:
+	@DESTDIR="$(DESTDIR)" scripts/install-module --remove
+	@$(MAKE) -C userlib uninstall $(where)
+	$(if $(tools),@$(MAKE) -C $(tools) uninstall $(where))
+	@for page in $(pages); do \
+		rm -f "$(DESTDIR)$(mandir)/man$${page##*.}/$${page##*/}"; \
+	done
+	@rm -f "$(DESTDIR)$(PREFIX)/lib/udev/rules.d/60-kipc.rules" \
+		"$(DESTDIR)$(PREFIX)/lib/sysusers.d/kipc.conf" \
+		"$(DESTDIR)$(PREFIX)/lib/modules-load.d/kipc.conf"
+	$(if $(DESTDIR),,@ldconfig)
+
+## packages: build the Debian packages in build/packages/
+packages: setup
+	@scripts/build-packages
+
+## check-packages: install, use and remove the packages in a plain Debian, in a VM
+check-packages: setup
+	@scripts/check-packages
 
 ## setup: install the Debian packages that are missing
 setup:
@@ -103,4 +156,6 @@ help:
 	@sed -n 's/^## //p' Makefile | awk '{ name = $$1; sub(/^[^ ]* /, ""); printf "  %-15s %s\n", name, $$0 }'
 
 .PHONY: all module lib selftests demo-build demo bench bench-build vm check check-all \
-	check-kernels check-static check-bench check-debug coverage fuzz model check-harness install setup clean help
+	check-kernels check-static check-bench check-debug coverage fuzz model check-harness install \
+	install-module install-lib install-tools install-man install-system uninstall packages \
+	check-packages setup clean help
