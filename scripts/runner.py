@@ -88,6 +88,16 @@ def programs_in(directory):
     return [name.removeprefix("kipc:") for name in listed]
 
 
+def add_report(tally, report, label, show):
+    """Adds the judgements on a VM."""
+    for line in report.read_text().splitlines():
+        outcome = ktap.PASSED if line.startswith("ok ") else ktap.FAILED
+        what = f"{label}VM: " + line.split("ok ", 1)[1]
+        tally.add(outcome, what)
+        if show:
+            show(f"{'ok' if outcome == ktap.PASSED else 'not ok'} - {what}")
+
+
 def run_selftests(tally, directory, programs, show=None, name="check", options=(),
                   environment=None, label=""):
     """Runs programs of an installed kselftest directory and adds each case to the tally,
@@ -115,9 +125,4 @@ def run_selftests(tally, directory, programs, show=None, name="check", options=(
         return
     for outcome, case in ktap.read((run / "output.log").read_text(errors="replace"), programs):
         tally.add(outcome, label + case)
-    for line in report.read_text().splitlines():
-        outcome = ktap.PASSED if line.startswith("ok ") else ktap.FAILED
-        what = f"{label}VM: " + line.split("ok ", 1)[1]
-        tally.add(outcome, what)
-        if show:
-            show(f"{'ok' if outcome == ktap.PASSED else 'not ok'} - {what}")
+    add_report(tally, report, label, show)
