@@ -92,20 +92,20 @@ noinline struct kipc_pins *kipc_pins_new(u64 base, size_t size, bool write)
 	pins->size = size;
 	pins->offset = offset_in_page(base);
 	pins->nr = nr;
-	pins->user = current_user();
-	if (!kipc_pins_charge(pins->user, nr))
+	pins->cred = current_cred();
+	if (!kipc_pins_charge(pins->cred->user, nr))
 		goto free;
 	if (!kipc_pins_pin(pins, base))
 		goto uncharge;
 	if (write && !kipc_pins_may_write(pins))
 		goto unpin;
-	get_uid(pins->user);
+	get_cred(pins->cred);
 	return pins;
 
 unpin:
 	unpin_user_pages(pins->pages, nr);
 uncharge:
-	atomic_long_sub(nr, &pins->user->locked_vm);
+	atomic_long_sub(nr, &pins->cred->user->locked_vm);
 free:
 	kvfree(pins);
 	return NULL;
@@ -114,8 +114,8 @@ free:
 noinline void kipc_pins_free(struct kipc_pins *pins)
 {
 	unpin_user_pages_dirty_lock(pins->pages, pins->nr, pins->write);
-	atomic_long_sub(pins->nr, &pins->user->locked_vm);
-	free_uid(pins->user);
+	atomic_long_sub(pins->nr, &pins->cred->user->locked_vm);
+	put_cred(pins->cred);
 	kvfree(pins);
 }
 

@@ -24,13 +24,14 @@
 
 #include <linux/types.h>
 
+struct cred;
 struct page;
-struct user_struct;
 
 /**
  * struct kipc_pins - pinned memory of a user; constant
  * @free_node: on a kipc_after's list at its end
- * @user: who is charged for it, held
+ * @cred: of the user who is charged for it, held; not the user alone, whom older kernels
+ *	of 6.1 let no module put (free_uid())
  * @write: to be written
  * @size: bytes
  * @offset: of the first byte in the first page
@@ -39,7 +40,7 @@ struct user_struct;
  */
 struct kipc_pins {
 	struct hlist_node free_node;
-	struct user_struct *user;
+	const struct cred *cred;
 	bool write;
 	size_t size;
 	unsigned int offset;
