@@ -210,6 +210,17 @@ static long do_open(unsigned int actor, const struct op *op)
 	return keep_fd(op, fd);
 }
 
+static long do_restrict(unsigned int actor, const struct op *op)
+{
+	struct kipc_op_restrict data = {
+		.rights = value32(op, A_RIGHTS),
+		.badge = value(op, A_BADGE),
+	};
+	long fd = call(actor, op, &data);
+
+	return fd < 0 ? fd : keep_fd(op, fd);
+}
+
 static long do_stat(unsigned int actor, const struct op *op)
 {
 	struct kipc_op_stat data = {
@@ -426,7 +437,6 @@ long do_ioctl(unsigned int actor, const struct op *op)
 {
 	switch (op->kind) {
 	case OP_INFO:
-	case OP_RESTRICT:
 	case OP_REMOVE:
 	case OP_SHUTDOWN:
 	case OP_EVENT:
@@ -434,6 +444,8 @@ long do_ioctl(unsigned int actor, const struct op *op)
 		return do_small(actor, op);
 	case OP_OPEN:
 		return do_open(actor, op);
+	case OP_RESTRICT:
+		return do_restrict(actor, op);
 	case OP_STAT:
 	case OP_SET:
 		return do_stat(actor, op);

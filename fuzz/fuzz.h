@@ -41,6 +41,7 @@ enum argument {
 	A_ID,
 	A_FLAGS,
 	A_RIGHTS,
+	A_BADGE,
 	A_KEY,
 	A_NAME,
 	A_MODE,

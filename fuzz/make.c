@@ -68,6 +68,7 @@ static struct world world_before(const struct program *program, unsigned int end
 			world.ids |= bit;
 			*fds |= bit;
 			break;
+		case OP_RESTRICT:
 		case OP_DEVICE:
 		case OP_DUP:
 		case OP_TAKE:
@@ -241,6 +242,7 @@ static uint64_t make_number(const struct op *op, enum argument arg)
 	case A_MAX_MSGS:
 	case A_MAX_BYTES:
 		return chance(60) ? below(20) : PICK(sizes);
+	case A_BADGE:
 	case A_TYPE:
 	case A_TYPE2:
 	case A_PRIO:
@@ -348,6 +350,7 @@ static unsigned int likelihood(const struct op *op, enum argument arg)
 		return op->arg[A_FLAGS] & KIPC_ASYNC ? 70 : 2;
 	case A_LEN2:
 		return op->kind == OP_RPC && op->arg[A_FLAGS] & KIPC_ASYNC ? 2 : 85;
+	case A_BADGE:
 	case A_UID:
 	case A_GID:
 	case A_COOKIE:

@@ -41,6 +41,7 @@ static const struct {
 	[A_ID] = { "id", ID },
 	[A_FLAGS] = { "flags", FLAGS },
 	[A_RIGHTS] = { "rights", RIGHTS },
+	[A_BADGE] = { "badge", NUMBER },
 	[A_KEY] = { "key", NUMBER },
 	[A_NAME] = { "name", NUMBER },
 	[A_MODE] = { "mode", NUMBER },

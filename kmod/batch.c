@@ -301,6 +301,7 @@ static int kipc_send_batch_make(struct kipc_send_batch *batch, u64 heads, unsign
 
 		if (IS_ERR(msg))
 			return PTR_ERR(msg);
+		msg->badge = batch->file->badge;
 		if (!batch->file->ep)
 			msg->cred = get_current_cred();
 		batch->msgs[batch->nr++] = msg;

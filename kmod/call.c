@@ -925,6 +925,7 @@ static struct kipc_call *kipc_call_new(const struct kipc_rpc *rpc, const struct 
 			   !(op->flags & (KIPC_ASYNC | KIPC_IDEMPOTENT)), ktime_get());
 	if (IS_ERR(msg))
 		return ERR_CAST(msg);
+	msg->badge = file->badge;
 	call = to_call(msg);
 	call->flags = 0;
 	call->taker = NULL;

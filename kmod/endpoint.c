@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* See endpoint.h. */
-#include <linux/anon_inodes.h>
 #include <linux/capability.h>
 #include <linux/cred.h>
 #include <linux/file.h>
@@ -508,22 +507,23 @@ static unsigned int kipc_rights_want(u32 rights)
 }
 
 /*
- * Make @file a handle on @ep. @file takes its own reference. -EIDRM if @ep died.
+ * Make @file a handle on @ep with @rights, which @op asks for; NULL: they are there.
+ * @file takes its own reference. -EIDRM if @ep died.
  */
-static int kipc_open_join(struct kipc_ep *ep, struct kipc_file *file,
-			  const struct kipc_op_open *op, bool created)
+static int kipc_open_join(struct kipc_ep *ep, struct kipc_file *file, u32 rights,
+			  const struct kipc_op_open *op)
 {
 	struct kipc_share *share;
 	struct kipc_after after __uninitialized;
 	int err;
 
 	err = kipc_lock_share(ep, file, &after, &share);
-	if (!err && !created)
+	if (!err && op)
 		err = kipc_open_impostor(ep, op) ?:
-		      kipc_ep_permission(ep, kipc_rights_want(op->rights));
+		      kipc_ep_permission(ep, kipc_rights_want(rights));
 	if (!err) {
 		file->share = share;
-		file->rights = op->rights;
+		file->rights = rights;
 		err = kipc_ep_join(ep, file);
 	}
 	if (err) {
@@ -553,7 +553,7 @@ static int kipc_open_create(struct kipc_ns *ns, const struct kipc_op_open *op,
 		return PTR_ERR(ep);
 	err = kipc_ns_reserve(ns, ep);
 	if (!err)
-		err = kipc_open_join(ep, file, op, true);
+		err = kipc_open_join(ep, file, op->rights, NULL);
 	if (!err && address->len)
 		err = kipc_ns_bind(ns, ep, address, &binding);
 	if (err)
@@ -604,7 +604,7 @@ static int kipc_open_once(struct kipc_ns *ns, struct kipc_op_open *op,
 		err = -EEXIST;
 		/* Of one that dies right now it may be told that it exists */
 		if (!(op->flags & KIPC_OPEN_EXCL) || data_race(READ_ONCE(ep->dead)))
-			err = kipc_open_join(ep, file, op, false);
+			err = kipc_open_join(ep, file, op->rights, op);
 		if (err == -EIDRM) {	/* died; whoever killed it was not here yet */
 			kipc_ns_withdraw(ns, ep);
 			kipc_ep_uncharge(ep);
@@ -665,19 +665,12 @@ long kipc_ep_open(struct kipc_ns *ns, struct kipc_op_open *op, void __user *uop)
 	fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0)
 		return fd;
-	file = kipc_file_new(kipc_ns_get(ns));
-	if (IS_ERR(file)) {
-		err = PTR_ERR(file);
-		goto put_fd;
-	}
-	filp = anon_inode_getfile("[kipc]", &kipc_handle_fops, file,
-				  O_RDWR | (op->flags & KIPC_OPEN_NONBLOCK ? O_NONBLOCK : 0));
+	filp = kipc_handle_new(ns, op->flags & KIPC_OPEN_NONBLOCK ? O_NONBLOCK : 0);
 	if (IS_ERR(filp)) {
 		err = PTR_ERR(filp);
-		kipc_file_put(file);
 		goto put_fd;
 	}
-	file->filp = filp;
+	file = filp->private_data;
 	err = kipc_open_file(ns, op, file);
 	if (!err) {
 		op->id = file->ep->id;
@@ -693,6 +686,53 @@ put_file:
 	/* Its release undoes the rest. Others may have found the endpoint by now */
 	if (op->created)
 		kipc_ep_remove(file->ep, false);
+	fput(filp);
+put_fd:
+	put_unused_fd(fd);
+	return err;
+}
+
+/* Restricting */
+
+static int kipc_restrict_check(const struct kipc_file *from, const struct kipc_op_restrict *op)
+{
+	if (op->flags | op->reserved[0] | op->reserved[1] || op->rights & ~KIPC_RIGHTS ||
+	    !op->rights)
+		return -EINVAL;
+	if (op->rights & ~from->rights)
+		return -EBADF;
+	/* Who was handed a badge cannot hide behind another */
+	if (op->badge && from->badge && op->badge != from->badge)
+		return -EPERM;
+	return 0;
+}
+
+long kipc_ep_restrict(const struct kipc_file *from, const struct kipc_op_restrict *op)
+{
+	struct kipc_file *file;
+	struct file *filp;
+	int fd, err;
+
+	err = kipc_restrict_check(from, op);
+	if (err)
+		return err;
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0)
+		return fd;
+	filp = kipc_handle_new(from->ns, 0);
+	if (IS_ERR(filp)) {
+		err = PTR_ERR(filp);
+		goto put_fd;
+	}
+	file = filp->private_data;
+	file->badge = op->badge ?: from->badge;
+	err = kipc_open_join(from->ep, file, op->rights, NULL);
+	if (err)
+		goto put_file;
+	fd_install(fd, filp);
+	return fd;
+
+put_file:
 	fput(filp);
 put_fd:
 	put_unused_fd(fd);

@@ -33,6 +33,7 @@ struct kipc_binding;
 struct kipc_file;
 struct kipc_ns;
 struct kipc_op_open;
+struct kipc_op_restrict;
 struct kipc_op_stat;
 
 /*
@@ -241,6 +242,8 @@ bool kipc_ep_visible(struct kipc_ep *ep);
 
 /* Find or create; returns the descriptor */
 long kipc_ep_open(struct kipc_ns *ns, struct kipc_op_open *op, void __user *uop);
+/* A handle on @from's endpoint with at most its rights; returns the descriptor */
+long kipc_ep_restrict(const struct kipc_file *from, const struct kipc_op_restrict *op);
 void kipc_ep_stat(struct kipc_ep *ep, struct kipc_endpoint *info);
 int kipc_ep_set(struct kipc_ep *ep, const struct kipc_op_stat *op, bool check);
 /* Remove now; with @check as the caller may */

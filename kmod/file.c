@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* See file.h. */
+#include <linux/anon_inodes.h>
 #include <linux/fdtable.h>
 #include <linux/module.h>
 #include <linux/poll.h>
@@ -194,7 +195,7 @@ static void kipc_handle_show_fdinfo(struct seq_file *seq, struct file *filp)
 	spin_unlock(&file->lock);
 	seq_printf(seq, "kipc-endpoint:\t%u\n", file->ep->id);
 	seq_printf(seq, "kipc-rights:\t%#x\n", file->rights);
-	seq_printf(seq, "kipc-badge:\t%u\n", 0);
+	seq_printf(seq, "kipc-badge:\t%llu\n", file->badge);
 	seq_printf(seq, "kipc-shutdown:\t%d\n", shutdown);
 	seq_printf(seq, "kipc-taken:\t%u\n", taken);
 	seq_printf(seq, "kipc-calls:\t%u\n", calls);
@@ -209,6 +210,22 @@ static int kipc_device_open(struct inode *inode, struct file *filp)
 	file->filp = filp;
 	filp->private_data = file;
 	return stream_open(inode, filp);
+}
+
+struct file *kipc_handle_new(struct kipc_ns *ns, unsigned int flags)
+{
+	struct kipc_file *file = kipc_file_new(kipc_ns_get(ns));
+	struct file *filp;
+
+	if (IS_ERR(file))
+		return ERR_CAST(file);
+	filp = anon_inode_getfile("[kipc]", &kipc_handle_fops, file, O_RDWR | flags);
+	if (IS_ERR(filp)) {
+		kipc_file_put(file);
+		return filp;
+	}
+	file->filp = filp;
+	return filp;
 }
 
 /* Deadlock */

@@ -39,6 +39,7 @@ struct kipc_share;
  * @ns: namespace, held; constant
  * @ep: a handle's endpoint, held; NULL for a device file; constant
  * @rights: a handle's KIPC_RIGHT_*; constant
+ * @badge: a handle's badge; constant
  * @share: a handle's share, the opener's; constant
  * @account: the opener's account; constant
  * @pool: spare memory for what is sent through it; constant
@@ -68,6 +69,7 @@ struct kipc_file {
 	struct kipc_ns *ns;
 	struct kipc_ep *ep;
 	u32 rights;
+	u64 badge;
 	struct kipc_share *share;
 	struct kipc_account *account;
 	struct kipc_pool *pool;
@@ -95,6 +97,8 @@ struct kipc_file {
 /* A new one without a struct file; takes over the reference to @ns; or ERR_PTR() */
 struct kipc_file *kipc_file_new(struct kipc_ns *ns);
 void kipc_file_put(struct kipc_file *file);
+/* A struct file for a handle on no endpoint yet, with O_* @flags; or ERR_PTR() */
+struct file *kipc_handle_new(struct kipc_ns *ns, unsigned int flags);
 
 static inline struct kipc_file *kipc_file_get(struct kipc_file *file)
 {

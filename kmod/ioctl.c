@@ -101,6 +101,14 @@ static long kipc_op_open(struct kipc_file *file, struct kipc_op_open *op, void _
 	return kipc_ep_open(file->ns, op, uop);
 }
 
+static long kipc_op_restrict(struct kipc_file *file, struct kipc_op_restrict *op,
+			     void __user *uop)
+{
+	if (!file->ep)
+		return -EBADF;
+	return kipc_ep_restrict(file, op);
+}
+
 static long kipc_op_stat(struct kipc_file *file, struct kipc_op_stat *op, void __user *uop)
 {
 	struct kipc_ep *ep;
@@ -367,6 +375,7 @@ static long attr kipc_run_##name(struct kipc_file *file, void __user *uop, size_
 }
 
 KIPC_RUN(noinline, open, kipc_op_open)
+KIPC_RUN(noinline, restrict, kipc_op_restrict)
 KIPC_RUN(noinline, stat, kipc_op_stat)
 KIPC_RUN(noinline, set, kipc_op_stat)
 KIPC_RUN(noinline, remove, kipc_op_remove)
@@ -399,7 +408,7 @@ struct kipc_operation {
 static const struct kipc_operation kipc_operations[] = {
 	KIPC_OPERATION(INFO, kipc_run_info),
 	KIPC_OPERATION(OPEN, kipc_run_open),
-	KIPC_OPERATION(RESTRICT, kipc_run_unsupported),
+	KIPC_OPERATION(RESTRICT, kipc_run_restrict),
 	KIPC_OPERATION(STAT, kipc_run_stat),
 	KIPC_OPERATION(SET, kipc_run_set),
 	KIPC_OPERATION(REMOVE, kipc_run_remove),

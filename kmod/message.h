@@ -156,6 +156,7 @@ enum kipc_msg_state {
  * @prio: priority
  * @size: bytes of payload
  * @time: when it was sent, host monotonic
+ * @badge: of the handle it was sent through
  * @creds: the sender
  * @call: wants a reply: embedded in a struct kipc_call
  * @pinned: the payload is in @window; constant
@@ -190,6 +191,7 @@ struct kipc_msg {
 	u32 prio;
 	size_t size;
 	ktime_t time;
+	u64 badge;
 	struct kipc_creds creds;
 	bool call;
 	bool pinned;

@@ -183,6 +183,7 @@ static int kipc_recv_tell(struct kipc_recv *recv, struct kipc_msg *msg)
 	result = (struct kipc_result){
 		.token = token,
 		.type = kipc_msg_type(msg),
+		.badge = msg->badge,
 		.size = msg->size,
 		.time = kipc_time_to_user(msg->time),
 		.flags = flags,
@@ -675,6 +676,7 @@ long kipc_send(struct kipc_file *file, struct kipc_ep *ep, const struct kipc_op_
 		err = PTR_ERR(msg);
 		goto out;
 	}
+	msg->badge = file->badge;
 	msg->sync = op->flags & KIPC_SYNC;
 	err = kipc_send_msg(file, ep, msg, &deadline);
 out:

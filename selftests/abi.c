@@ -51,6 +51,10 @@ static const struct op ops[] = {
 		.known = (1U << 13) - 1, .reserved = KIPC_OPEN_FILES,
 		.zero = { ZERO(op_open, reserved), ZERO(op_open, attr.reserved) },
 	}, {
+		.name = "RESTRICT", .cmd = KIPC_IOC_RESTRICT, .files = HANDLE,
+		.flags = offsetof(struct kipc_op_restrict, flags),
+		.zero = { ZERO(op_restrict, reserved) },
+	}, {
 		.name = "STAT", .cmd = KIPC_IOC_STAT, .files = BOTH, .has_endpoint = true,
 		.endpoint = offsetof(struct kipc_op_stat, endpoint),
 		.flags = offsetof(struct kipc_op_stat, what),
@@ -200,6 +204,9 @@ static void fill(FIXTURE_DATA(abi) *self, const struct op *op, enum file file)
 			.flags = KIPC_OPEN_CREATE, .rights = KT_ALL_RIGHTS,
 		};
 		break;
+	case KIPC_IOC_RESTRICT:
+		((struct kipc_op_restrict *)self->op)->rights = KIPC_RIGHT_SEND;
+		break;
 	case KIPC_IOC_SET:
 		((struct kipc_op_stat *)self->op)->what = KIPC_SET_MODE;
 		((struct kipc_op_stat *)self->op)->info.mode = 0600;
@@ -254,7 +261,7 @@ static long call_sized(FIXTURE_DATA(abi) *self, const struct op *op, enum file k
 	unsigned long cmd = _IOC(_IOC_DIR(op->cmd), KIPC_IOC_MAGIC, _IOC_NR(op->cmd), size);
 	long ret = kt_ioctl(fd_of(self, kind), cmd, self->op);
 
-	if (op->cmd == KIPC_IOC_OPEN && ret >= 0) {
+	if ((op->cmd == KIPC_IOC_OPEN || op->cmd == KIPC_IOC_RESTRICT) && ret >= 0) {
 		close((int)ret);
 		ret = 0;
 	}
@@ -423,7 +430,6 @@ TEST_F(abi, files_in_payloads_are_not_supported)
 
 TEST_F(abi, operations_of_later_versions)
 {
-	struct kipc_op_restrict restrict_op = { .rights = KIPC_RIGHT_SEND };
 	struct kipc_op_event event = { .events = 1 };
 	struct kipc_op_notify notify = { 0 };
 	int fds[] = { self->fd, self->dev };
@@ -434,8 +440,6 @@ TEST_F(abi, operations_of_later_versions)
 		EXPECT_EQ(-EOPNOTSUPP, kt_ioctl(fds[i], KIPC_IOC_EVENT, &event));
 		EXPECT_EQ(-EOPNOTSUPP, kt_ioctl(fds[i], KIPC_IOC_NOTIFY, &notify));
 	}
-	EXPECT_EQ(-EOPNOTSUPP, kt_ioctl(self->fd, KIPC_IOC_RESTRICT, &restrict_op));
-	EXPECT_EQ(-EOPNOTSUPP, kipc_restrict(self->fd, KIPC_RIGHT_SEND, 1));
 	EXPECT_EQ(-EOPNOTSUPP, kt_openl(self->dev, .rights = KT_ALL_RIGHTS,
 					.flags = KIPC_OPEN_CREATE | KIPC_OPEN_FILES));
 }

@@ -271,6 +271,40 @@ TEST_F(open, open_found_by_id)
 	sweep_find(_metadata, self, own, &op, 4, 2);
 }
 
+/* From a handle: what a user who has a share there already needs */
+TEST_F(open, restricted)
+{
+	struct kipc_op_restrict op = { .rights = KIPC_RIGHT_SEND, .badge = 5 };
+	struct kipc_result result;
+	struct sweep s = SWEEP;
+	unsigned int fds;
+	char buf[MAX_SIZE];
+	int own;
+	long fd;
+
+	fail_become(KT_UID_A);
+	own = create(self->dev, KEY, NULL);
+	fds = kt_open_fds();
+	while (sweep_round(&s)) {
+		fd = FAILING(&s, kt_ioctl(own, KIPC_IOC_RESTRICT, &op));
+		if (fd < 0) {
+			ASSERT_TRUE(sweep_failed(&s, fd));
+		} else {
+			ASSERT_EQ(2, kt_stat(own).handles);
+			ASSERT_EQ(0, kt_send((int)fd, 0, 1, 0, "x", 1));
+			ASSERT_EQ(1, kt_recv(own, 0, 0, 0, buf, sizeof(buf), &result));
+			ASSERT_EQ(5, result.badge);
+			close((int)fd);
+		}
+		ASSERT_EQ(1, kt_stat(own).handles);
+		ASSERT_EQ(1, kt_stat(own).receivers);
+		ASSERT_EQ(fds, kt_open_fds());
+	}
+	/* The kernel's file and dentry; our file, its pool, an account. The struct */
+	EXPECT_TRUE(sweep_covered(&s, 5, 1));
+	close(own);
+}
+
 static long appear(struct peer *p)
 {
 	return create(p->fd, 0, NAME);

@@ -40,6 +40,7 @@ struct record {
 	volatile unsigned int sender_killed;
 	enum kind kind;
 	uint32_t endpoint;
+	uint64_t badge;
 	int64_t ret;
 	uint32_t flags;
 };
@@ -143,15 +144,23 @@ struct desk {
 	struct worker *me;
 	int dev;
 	uint32_t rights;
+	uint64_t badge;			/* of the handles that send */
 	int fd[ENDPOINTS];
 	uint32_t id[ENDPOINTS];
 };
 
 static void desk_open(struct desk *desk, unsigned int slot)
 {
+	int fd;
+
 	for (;;) {
-		desk->fd[slot] = open_slot(desk->dev, slot, desk->rights);
-		desk->id[slot] = id_of(desk->fd[slot]);
+		fd = open_slot(desk->dev, slot, desk->rights);
+		desk->id[slot] = id_of(fd);
+		desk->fd[slot] = kipc_restrict(fd, desk->rights, desk->badge);
+		kt_need(desk->fd[slot] >= 0 || desk->fd[slot] == -EIDRM);
+		close(fd);
+		if (desk->fd[slot] < 0)
+			continue;
 		if (desk->id[slot])
 			return;
 		close(desk->fd[slot]);
@@ -228,6 +237,7 @@ static void send_one(struct desk *desk, uint64_t number)
 		buf[i] = filler(number, i);
 	record->kind = (enum kind)chance(desk, KINDS);
 	record->endpoint = desk->id[slot];
+	record->badge = desk->badge;
 	desk->me->sending = number;
 	__atomic_store_n(&record->state, UNDER_WAY, __ATOMIC_RELEASE);
 
@@ -283,6 +293,8 @@ static uint64_t check_in(struct desk *desk, int64_t size, const struct kipc_resu
 	redelivered = result->deliveries > 1;
 	if (!!(result->flags & KIPC_RESULT_REDELIVERED) != redelivered)
 		wrong(desk->storm, "redelivered", (long)number, result->deliveries);
+	if (result->badge != desk->storm->record[number].badge)
+		wrong(desk->storm, "badge", (long)number, (long)result->badge);
 	call = desk->storm->record[number].kind > SEND_SYNC;
 	if (!!result->token != call)
 		wrong(desk->storm, "token", (long)number, (long)result->flags);
@@ -365,6 +377,7 @@ static void worker(struct storm *storm, struct worker *me, int dev, unsigned int
 	if (uid)
 		kt_become(uid, uid);
 	desk.rights = me->server ? KIPC_RIGHT_RECV : KIPC_RIGHT_SEND;
+	desk.badge = me->server ? 0 : number + 1;
 	for (unsigned int slot = 0; slot < ENDPOINTS; slot++)
 		desk_open(&desk, slot);
 	if (me->server)

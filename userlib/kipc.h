@@ -168,10 +168,16 @@ int kipc_info(int fd, struct kipc_limits *limits);
 /**
  * kipc_restrict() - make a handle with fewer rights
  * @fd: handle
- * @rights: KIPC_RIGHT_* of the new handle, none that @fd lacks
- * @badge: number that messages sent through it carry
+ * @rights: KIPC_RIGHT_* of the new handle, at least one and none that @fd lacks
+ * @badge: number that messages and calls sent through it carry, in the badge of
+ *	their receiver's result; 0: the badge of @fd, if it has one
  *
- * Return: a handle, or -EOPNOTSUPP: reserved for a later version.
+ * To hand out: who gets the new handle can do no more with it, and can be told
+ * from others by the badge. A handle with a badge makes no handle with another.
+ *
+ * Return: a handle (close-on-exec); or -EBADF (not a handle, or @rights that it
+ * lacks), -EPERM (another badge), -EIDRM, -ENOSPC or -EDQUOT (too many handles on
+ * the endpoint), -EMFILE, -ENFILE.
  *
  * Since: 0.1
  */

@@ -34,7 +34,7 @@
  * written), EINVAL, E2BIG, ENOTTY (no such operation), EBADF (not possible on
  * this kind of file, or the handle lacks the right), EIDRM (the endpoint was
  * removed, or the namespace ended), ENOMEM, EOPNOTSUPP (reserved for a later
- * version: leases, events, notices, files, restricted handles).
+ * version: leases, events, notices, files).
  *
  * Operations that can wait also give: EAGAIN (it would have to wait, and
  * KIPC_NONBLOCK, O_NONBLOCK or a @deadline of 0 forbids it), ETIMEDOUT
@@ -223,7 +223,7 @@ struct kipc_payload {
  * @type: type of the message or reply
  * @cookie: RPC: the caller's cookie; RECV: 0
  * @events: reserved: 0
- * @badge: badge of the handle it was sent through: 0
+ * @badge: RECV: badge of the handle it was sent through, 0 if that has none; RPC: 0
  * @size: bytes of the whole payload, also when it did not fit
  * @time: CLOCK_MONOTONIC nanoseconds when it was sent (reply: was made), as the
  *	reader's time namespace shows it
@@ -358,12 +358,21 @@ struct kipc_op_open {
 
 /**
  * struct kipc_op_restrict - KIPC_IOC_RESTRICT: a handle with fewer rights
- * @rights: KIPC_RIGHT_* of the new handle
+ * @rights: KIPC_RIGHT_* of the new handle, at least one
  * @flags: 0
- * @badge: badge of what is sent through it
+ * @badge: what the results of messages and calls that are sent through it show; 0:
+ *	the badge that this handle has, if any
  * @reserved: 0
  *
- * Reserved: EOPNOTSUPP.
+ * Handles only. Makes another open file on the same endpoint: a handle in every
+ * other respect, charged to the caller, without O_NONBLOCK, and without what was
+ * taken or called through this one. It does not end with it. A handle that
+ * has a badge makes only handles with the same one, so that who was given it
+ * cannot pass for another.
+ *
+ * Return: a descriptor (always close-on-exec), or EBADF (a device file, or
+ * @rights that this handle lacks), EPERM (it has another badge), EIDRM, ENOSPC and
+ * EDQUOT (handles, as of OPEN), EMFILE, ENFILE.
  */
 struct kipc_op_restrict {
 	__u32 rights;
