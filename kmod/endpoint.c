@@ -665,7 +665,7 @@ long kipc_ep_open(struct kipc_ns *ns, struct kipc_op_open *op, void __user *uop)
 	fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0)
 		return fd;
-	filp = kipc_handle_new(ns, op->flags & KIPC_OPEN_NONBLOCK ? O_NONBLOCK : 0);
+	filp = kipc_handle_new(ns, op->rights, op->flags & KIPC_OPEN_NONBLOCK ? O_NONBLOCK : 0);
 	if (IS_ERR(filp)) {
 		err = PTR_ERR(filp);
 		goto put_fd;
@@ -719,7 +719,7 @@ long kipc_ep_restrict(const struct kipc_file *from, const struct kipc_op_restric
 	fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0)
 		return fd;
-	filp = kipc_handle_new(from->ns, 0);
+	filp = kipc_handle_new(from->ns, op->rights, 0);
 	if (IS_ERR(filp)) {
 		err = PTR_ERR(filp);
 		goto put_fd;

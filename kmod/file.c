@@ -16,6 +16,7 @@
 #include "ns.h"
 #include "pool.h"
 #include "queue.h"
+#include "rw.h"
 #include "user.h"
 
 static struct kmem_cache *kipc_file_cache;
@@ -180,6 +181,16 @@ static __poll_t kipc_handle_poll(struct file *filp, poll_table *wait)
 	return mask;
 }
 
+static ssize_t kipc_handle_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	return kipc_read(iocb->ki_filp->private_data, to, iocb->ki_flags & IOCB_NOWAIT);
+}
+
+static ssize_t kipc_handle_write_iter(struct kiocb *iocb, struct iov_iter *from)
+{
+	return kipc_write(iocb->ki_filp->private_data, from, iocb->ki_flags & IOCB_NOWAIT);
+}
+
 static void kipc_handle_show_fdinfo(struct seq_file *seq, struct file *filp)
 {
 	struct kipc_file *file = filp->private_data;
@@ -212,18 +223,36 @@ static int kipc_device_open(struct inode *inode, struct file *filp)
 	return stream_open(inode, filp);
 }
 
-struct file *kipc_handle_new(struct kipc_ns *ns, unsigned int flags)
+/* What read() and write() will find; 3, as in open(2), is neither */
+static unsigned int kipc_handle_access(u32 rights)
+{
+	switch (rights & (KIPC_RIGHT_SEND | KIPC_RIGHT_RECV)) {
+	case KIPC_RIGHT_SEND:
+		return O_WRONLY;
+	case KIPC_RIGHT_RECV:
+		return O_RDONLY;
+	case KIPC_RIGHT_SEND | KIPC_RIGHT_RECV:
+		return O_RDWR;
+	default:
+		return O_ACCMODE;
+	}
+}
+
+struct file *kipc_handle_new(struct kipc_ns *ns, u32 rights, unsigned int flags)
 {
 	struct kipc_file *file = kipc_file_new(kipc_ns_get(ns));
 	struct file *filp;
 
 	if (IS_ERR(file))
 		return ERR_CAST(file);
-	filp = anon_inode_getfile("[kipc]", &kipc_handle_fops, file, O_RDWR | flags);
+	filp = anon_inode_getfile("[kipc]", &kipc_handle_fops, file,
+				  kipc_handle_access(rights) | flags);
 	if (IS_ERR(filp)) {
 		kipc_file_put(file);
 		return filp;
 	}
+	stream_open(file_inode(filp), filp);
+	filp->f_mode |= FMODE_NOWAIT;
 	file->filp = filp;
 	return filp;
 }
@@ -287,6 +316,8 @@ const struct file_operations kipc_handle_fops = {
 	.owner = THIS_MODULE,
 	.flush = kipc_handle_flush,
 	.release = kipc_file_release,
+	.read_iter = kipc_handle_read_iter,
+	.write_iter = kipc_handle_write_iter,
 	.poll = kipc_handle_poll,
 	.unlocked_ioctl = kipc_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,

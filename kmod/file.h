@@ -97,8 +97,11 @@ struct kipc_file {
 /* A new one without a struct file; takes over the reference to @ns; or ERR_PTR() */
 struct kipc_file *kipc_file_new(struct kipc_ns *ns);
 void kipc_file_put(struct kipc_file *file);
-/* A struct file for a handle on no endpoint yet, with O_* @flags; or ERR_PTR() */
-struct file *kipc_handle_new(struct kipc_ns *ns, unsigned int flags);
+/*
+ * A struct file for a handle that shall have @rights, on no endpoint yet, with O_* @flags;
+ * or ERR_PTR()
+ */
+struct file *kipc_handle_new(struct kipc_ns *ns, u32 rights, unsigned int flags);
 
 static inline struct kipc_file *kipc_file_get(struct kipc_file *file)
 {

@@ -3,6 +3,7 @@
 #include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/uio.h>
 #include <linux/uaccess.h>
 #include <linux/user_namespace.h>
 
@@ -86,6 +87,9 @@ static noinline int kipc_segs_read_iov(const struct kipc_segs *segs, const struc
 	size_t at = 0;
 	unsigned int i;
 
+	if (!segs->nr && (kipc_outside(to, 0, segs->total) ||
+			  _copy_from_iter(to->data, segs->total, segs->iter) != segs->total))
+		return -EFAULT;
 	for (i = 0; i < segs->nr; i++) {
 		if (kipc_copy_in(to, at, segs->seg[i].base, segs->seg[i].len))
 			return -EFAULT;
@@ -107,6 +111,9 @@ static noinline int kipc_segs_write_iov(const struct kipc_segs *segs,
 	size_t at = 0;
 	unsigned int i;
 
+	if (!segs->nr && (kipc_outside(from, 0, size) ||
+			  _copy_to_iter(from->data, size, segs->iter) != size))
+		return -EFAULT;
 	for (i = 0; i < segs->nr && at < size; i++) {
 		size_t part = min_t(u64, segs->seg[i].len, size - at);
 
@@ -131,6 +138,8 @@ static noinline int kipc_segs_write_window(const struct kipc_segs *segs,
 	unsigned int i;
 	int err = 0;
 
+	if (!segs->nr)
+		return kipc_window_read_iter(window, segs->iter, size);
 	for (i = 0; i < segs->nr && at < size && !err; i++) {
 		size_t part = min_t(u64, segs->seg[i].len, size - at);
 

@@ -45,21 +45,27 @@
 struct kipc_ep;
 struct kipc_share;
 
+struct iov_iter;
+
 /* Segments kept without memory of their own */
 #define KIPC_FAST_SEGS		8
 
 /**
  * struct kipc_segs - a payload's segments in user memory
- * @nr: segments
+ * @nr: segments; 0: the payload is where @iter says
  * @total: sum of their lengths
  * @seg: the segments, read once: the payload's struct itself, which must last as
  *	long, @fast, or memory of their own
+ * @iter: of read() or write(); moves on with each copy
  * @fast: few of them
  */
 struct kipc_segs {
 	unsigned int nr;
 	u64 total;
-	const struct kipc_iovec *seg;
+	union {
+		const struct kipc_iovec *seg;
+		struct iov_iter *iter;
+	};
 	struct kipc_iovec fast[KIPC_FAST_SEGS];
 };
 

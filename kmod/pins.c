@@ -9,6 +9,7 @@
 #include <linux/sched/user.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <linux/uio.h>
 
 #include "pins.h"
 
@@ -166,6 +167,25 @@ size_t kipc_pins_copy(const struct kipc_pins *pins, size_t at, u64 user, size_t 
 
 		done += part - left;
 		if (left)
+			break;
+		at += part;
+	}
+	return done;
+}
+
+size_t kipc_pins_copy_iter(const struct kipc_pins *pins, size_t at, struct iov_iter *to,
+			   size_t len)
+{
+	size_t done = 0;
+
+	at += pins->offset;
+	while (done < len) {
+		size_t part = min_t(size_t, len - done, PAGE_SIZE - offset_in_page(at));
+		size_t copied = copy_page_to_iter(pins->pages[at >> PAGE_SHIFT],
+						  offset_in_page(at), part, to);
+
+		done += copied;
+		if (copied < part)
 			break;
 		at += part;
 	}

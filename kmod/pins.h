@@ -25,6 +25,7 @@
 #include <linux/types.h>
 
 struct cred;
+struct iov_iter;
 struct page;
 
 /**
@@ -58,6 +59,9 @@ void kipc_pins_free(struct kipc_pins *pins);
  * there if they are to be written: how many, up to what cannot be. There must be so many.
  */
 size_t kipc_pins_copy(const struct kipc_pins *pins, size_t at, u64 user, size_t len);
+/* Copy @len bytes, beginning with the @at-th, to where @to says: likewise */
+size_t kipc_pins_copy_iter(const struct kipc_pins *pins, size_t at, struct iov_iter *to,
+			   size_t len);
 /* Copy the first @len bytes */
 void kipc_pins_read(const struct kipc_pins *pins, void *to, size_t len);
 

@@ -618,8 +618,8 @@ long kipc_send_wait(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_deadli
 	return err;
 }
 
-static long kipc_send_msg(struct kipc_file *file, struct kipc_ep *ep, struct kipc_msg *msg,
-			  struct kipc_deadline *deadline)
+long kipc_send_msg(struct kipc_file *file, struct kipc_ep *ep, struct kipc_msg *msg,
+		   struct kipc_deadline *deadline)
 {
 	struct kipc_share *share;
 	struct kipc_after after __uninitialized;

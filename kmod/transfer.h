@@ -84,6 +84,9 @@ int kipc_recv_may_commit(struct kipc_file *file, struct kipc_ep *ep);
 /* Tell of the error what there is to tell; it is returned */
 long kipc_recv_failed(struct kipc_recv *recv, long err);
 
+/* Post a new message, whose reference is taken over, and wait as far as need be */
+long kipc_send_msg(struct kipc_file *file, struct kipc_ep *ep, struct kipc_msg *msg,
+		   struct kipc_deadline *deadline);
 /* Wait for the outcome of a posted message whose waiter we are, and let go of it */
 long kipc_send_wait(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_deadline *deadline);
 

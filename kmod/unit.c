@@ -15,6 +15,7 @@
 #include "pool.c"
 #include "proc.c"
 #include "queue.c"
+#include "rw.c"
 #include "transfer.c"
 #include "user.c"
 #include "window.c"

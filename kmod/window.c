@@ -5,6 +5,7 @@
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/uaccess.h>
+#include <linux/uio.h>
 
 #include "pins.h"
 #include "window.h"
@@ -60,54 +61,71 @@ void kipc_window_leave(struct kipc_window *window)
 /* Bytes copied in one hold of the lock: who closes waits for no more */
 #define KIPC_WINDOW_STEP	(16 * PAGE_SIZE)
 
-static long kipc_window_step_open(const struct kipc_pins *pins, size_t at, u64 user, size_t len)
+/**
+ * struct kipc_side - the other side's memory
+ * @user: where it is
+ * @iter: or what says so; NULL: @user does
+ * @write: it is written to the window
+ */
+struct kipc_side {
+	u64 user;
+	struct iov_iter *iter;
+	bool write;
+};
+
+static long kipc_window_step_open(const struct kipc_pins *pins, size_t at,
+				  const struct kipc_side *side, size_t len)
 {
 	size_t copied;
 
 	if (WARN_ON_ONCE(at > pins->size || len > pins->size - at))
 		return -EFAULT;
 	pagefault_disable();
-	copied = kipc_pins_copy(pins, at, user, len);
+	if (side->iter)
+		copied = kipc_pins_copy_iter(pins, at, side->iter, len);
+	else
+		copied = kipc_pins_copy(pins, at, side->user, len);
 	pagefault_enable();
 	return copied;
 }
 
 /* One step: bytes copied, -ESTALE */
-static long kipc_window_step(struct kipc_window *window, size_t at, u64 user, size_t len)
+static long kipc_window_step(struct kipc_window *window, size_t at, const struct kipc_side *side,
+			     size_t len)
 {
 	long copied = -ESTALE;
 
 	read_lock(&window->lock);
 	if (window->pins)
-		copied = kipc_window_step_open(window->pins, at, user, len);
+		copied = kipc_window_step_open(window->pins, at, side, len);
 	read_unlock(&window->lock);
 	return copied;
 }
 
 /* What a short step has met: false if there is nothing of it */
-static bool kipc_window_fault_in(u64 user, size_t len, bool write)
+static bool kipc_window_fault_in(const struct kipc_side *side, size_t len)
 {
-	if (write)
-		return fault_in_readable(u64_to_user_ptr(user), len) < len;
-	return fault_in_writeable(u64_to_user_ptr(user), len) < len;
+	if (side->iter)
+		return fault_in_iov_iter_writeable(side->iter, len) < len;
+	if (side->write)
+		return fault_in_readable(u64_to_user_ptr(side->user), len) < len;
+	return fault_in_writeable(u64_to_user_ptr(side->user), len) < len;
 }
 
-static int kipc_window_copy(struct kipc_window *window, size_t at, u64 user, size_t len,
-			    bool write)
+static int kipc_window_copy(struct kipc_window *window, size_t at, struct kipc_side *side,
+			    size_t len)
 {
-	if (!access_ok(u64_to_user_ptr(user), len))
-		return -EFAULT;
 	while (len) {
 		size_t missing = min_t(size_t, len, KIPC_WINDOW_STEP);
-		long copied = kipc_window_step(window, at, user, missing);
+		long copied = kipc_window_step(window, at, side, missing);
 
 		if (copied < 0)
 			return copied;
 		at += copied;
-		user += copied;
+		side->user += copied;
 		len -= copied;
 		missing -= copied;
-		if (missing && !kipc_window_fault_in(user, missing, write))
+		if (missing && !kipc_window_fault_in(side, missing))
 			return -EFAULT;
 		if (fatal_signal_pending(current))
 			return -EINTR;
@@ -118,10 +136,25 @@ static int kipc_window_copy(struct kipc_window *window, size_t at, u64 user, siz
 
 int kipc_window_write(struct kipc_window *window, size_t at, u64 from, size_t len)
 {
-	return kipc_window_copy(window, at, from, len, true);
+	struct kipc_side side = { .user = from, .write = true };
+
+	if (!access_ok(u64_to_user_ptr(from), len))
+		return -EFAULT;
+	return kipc_window_copy(window, at, &side, len);
 }
 
 int kipc_window_read(struct kipc_window *window, size_t at, u64 to, size_t len)
 {
-	return kipc_window_copy(window, at, to, len, false);
+	struct kipc_side side = { .user = to };
+
+	if (!access_ok(u64_to_user_ptr(to), len))
+		return -EFAULT;
+	return kipc_window_copy(window, at, &side, len);
+}
+
+int kipc_window_read_iter(struct kipc_window *window, struct iov_iter *to, size_t len)
+{
+	struct kipc_side side = { .iter = to };
+
+	return kipc_window_copy(window, 0, &side, len);
 }

@@ -25,6 +25,7 @@
 #include <linux/spinlock.h>
 #include <linux/types.h>
 
+struct iov_iter;
 struct kipc_pins;
 
 /**
@@ -63,5 +64,7 @@ void kipc_window_leave(struct kipc_window *window);
  */
 int kipc_window_write(struct kipc_window *window, size_t at, u64 from, size_t len);
 int kipc_window_read(struct kipc_window *window, size_t at, u64 to, size_t len);
+/* The first @len bytes, to where @to says */
+int kipc_window_read_iter(struct kipc_window *window, struct iov_iter *to, size_t len);
 
 #endif /* _KIPC_WINDOW_H */
