@@ -17,6 +17,7 @@
 #include "pool.h"
 #include "queue.h"
 #include "rw.h"
+#include "sigio.h"
 #include "user.h"
 
 static struct kmem_cache *kipc_file_cache;
@@ -59,7 +60,7 @@ void kipc_file_put(struct kipc_file *file)
 {
 	if (!refcount_dec_and_test(&file->ref))
 		return;
-	WARN_ON_ONCE(file->nr_calls || file->nr_taken || file->share || file->nr_receivers ||
+	WARN_ON_ONCE(file->nr_calls || file->nr_taken || file->share || file->nr_receivers || file->sigio ||
 		     !list_empty(&file->finished));
 	if (file->ep)
 		kipc_ep_put(file->ep);
@@ -191,6 +192,13 @@ static ssize_t kipc_handle_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	return kipc_write(iocb->ki_filp->private_data, from, iocb->ki_flags & IOCB_NOWAIT);
 }
 
+static int kipc_file_fasync(int fd, struct file *filp, int on)
+{
+	struct kipc_file *file = filp->private_data;
+
+	return on ? kipc_sigio_on(file, fd) : kipc_sigio_off(file);
+}
+
 static void kipc_handle_show_fdinfo(struct seq_file *seq, struct file *filp)
 {
 	struct kipc_file *file = filp->private_data;
@@ -319,6 +327,7 @@ const struct file_operations kipc_handle_fops = {
 	.read_iter = kipc_handle_read_iter,
 	.write_iter = kipc_handle_write_iter,
 	.poll = kipc_handle_poll,
+	.fasync = kipc_file_fasync,
 	.unlocked_ioctl = kipc_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 	.show_fdinfo = kipc_handle_show_fdinfo,
@@ -329,6 +338,7 @@ const struct file_operations kipc_device_fops = {
 	.open = kipc_device_open,
 	.release = kipc_file_release,
 	.poll = kipc_device_poll,
+	.fasync = kipc_file_fasync,
 	.unlocked_ioctl = kipc_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 };

@@ -32,6 +32,7 @@ struct kipc_ep;
 struct kipc_ns;
 struct kipc_pool;
 struct kipc_share;
+struct kipc_sigio;
 
 /**
  * struct kipc_file - an open file
@@ -45,6 +46,7 @@ struct kipc_share;
  * @pool: spare memory for what is sent through it; constant
  * @filp: the struct file, for comparing and counting while the handle is in
  *	ep->files
+ * @sigio: its O_ASYNC, or NULL (kipc_sigio_mutex)
  * @server: process that received last through it, for comparing only (ep->lock)
  * @shutdown: receives give ESHUTDOWN (ep->lock)
  * @large_replies: the last reply of whoever looked was large: what to expect of the next
@@ -74,6 +76,7 @@ struct kipc_file {
 	struct kipc_account *account;
 	struct kipc_pool *pool;
 	struct file *filp;
+	struct kipc_sigio *sigio;
 	const struct pid *server;
 	bool shutdown;
 	bool large_replies;

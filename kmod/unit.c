@@ -16,6 +16,7 @@
 #include "proc.c"
 #include "queue.c"
 #include "rw.c"
+#include "sigio.c"
 #include "transfer.c"
 #include "user.c"
 #include "window.c"
