@@ -241,6 +241,89 @@ TEST_F(poll, rdhup_when_no_receiver_is_left)
 	close(ep);
 }
 
+/* The same with the endpoint that any handle keeps, and for who sleeps in poll() */
+TEST_F(poll, rdhup_wakes_who_polls_and_goes_with_a_new_receiver)
+{
+	static const uint32_t keeps[] = { KIPC_OPEN_KEEP_BY_ANY, KIPC_OPEN_PERSIST };
+	struct kipc_attr attr = { .max_msgs = 1 };
+	struct job *poller = &self->jobs[0];
+
+	for (unsigned int i = 0; i < 2 * ARRAY_SIZE(keeps); i++) {
+		int all = private_endpoint(keeps[i / 2], &attr), less, again;
+		int cli = open_same(all, KIPC_RIGHT_SEND | KIPC_RIGHT_CONTROL);
+		uint32_t id = kt_id(all);
+
+		/* with room that could be waited for, and without */
+		if (i % 2) {
+			ASSERT_EQ(0, kt_send(cli, 0, 1, 0, "m", 1));
+		}
+		ASSERT_TRUE(start_poller(poller, cli, POLLRDHUP));
+		/* one that may receive is left, though it does not; and may not even, after this */
+		less = kipc_restrict(all, KIPC_RIGHT_RECV, 0);
+		ASSERT_LE(0, less);
+		ASSERT_EQ(0, kipc_shutdown(less));
+		close(all);
+		EXPECT_EQ(i % 2 ? 0 : WRITABLE, said(cli));
+		EXPECT_EQ(POLLRDHUP, said(less) & (POLLRDHUP | POLLHUP));
+		EXPECT_FALSE(poller->done);
+		close(less);
+		ASSERT_EQ(0, job_join(poller));
+		EXPECT_EQ(POLLRDHUP, poller->ret);
+		EXPECT_EQ(POLLRDHUP | (i % 2 ? 0 : WRITABLE), said(cli));
+		/* who comes is one, and the next one who polls waits again */
+		again = kt_again(self->dev, id, KIPC_RIGHT_RECV);
+		ASSERT_LE(0, again);
+		EXPECT_EQ(i % 2 ? 0 : WRITABLE, said(cli));
+		ASSERT_TRUE(start_poller(poller, cli, POLLRDHUP));
+		EXPECT_EQ(i % 2 ? READABLE : 0, said(again));
+		close(again);
+		ASSERT_EQ(0, job_join(poller));
+		EXPECT_EQ(POLLRDHUP, poller->ret);
+		/* the end is another thing */
+		ASSERT_TRUE(start_poller(poller, cli, 0));
+		ASSERT_EQ(0, kipc_remove(cli, 0));
+		ASSERT_EQ(0, job_join(poller));
+		EXPECT_EQ(POLLHUP, poller->ret);
+		EXPECT_EQ(POLLHUP, said(cli));
+		close(cli);
+	}
+}
+
+/* Who may neither send nor receive hears of it, too */
+TEST_F(poll, rdhup_and_hup_for_who_may_control)
+{
+	int all = private_endpoint(KIPC_OPEN_KEEP_BY_ANY, NULL);
+	int control = kipc_restrict(all, KIPC_RIGHT_CONTROL, 0);
+	struct job *poller = &self->jobs[0];
+
+	EXPECT_EQ(0, said(control));
+	ASSERT_TRUE(start_poller(poller, control, POLLRDHUP));
+	close(all);
+	ASSERT_EQ(0, job_join(poller));
+	EXPECT_EQ(POLLRDHUP, poller->ret);
+	ASSERT_TRUE(start_poller(poller, control, POLLIN | POLLOUT | POLLPRI));
+	ASSERT_EQ(0, kipc_remove(control, 0));
+	ASSERT_EQ(0, job_join(poller));
+	EXPECT_EQ(POLLHUP, poller->ret);
+	close(control);
+}
+
+/* Without either flag the end of the last receiver is the endpoint's */
+TEST_F(poll, hup_when_the_last_receiver_goes)
+{
+	struct job *poller = &self->jobs[0];
+	int other = open_same(self->srv, KIPC_RIGHT_RECV);
+
+	ASSERT_TRUE(start_poller(poller, self->cli, POLLRDHUP));
+	close(self->srv);
+	EXPECT_EQ(WRITABLE, said(self->cli));
+	EXPECT_FALSE(poller->done);
+	close(other);
+	ASSERT_EQ(0, job_join(poller));
+	EXPECT_EQ(POLLHUP, poller->ret & POLLHUP);
+	EXPECT_EQ(POLLHUP, said(self->cli));
+}
+
 TEST_F(poll, p08_hup_when_it_is_removed)
 {
 	int control = open_same(self->srv, KIPC_RIGHT_CONTROL);
