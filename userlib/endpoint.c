@@ -24,7 +24,7 @@ static int device_open(void)
 	return fd;
 }
 
-static void device_close(int fd)
+void libkipc_close(int fd)
 {
 	int saved = errno;
 
@@ -40,7 +40,7 @@ static int device_do_open(struct kipc_op_open *op)
 	if (device < 0)
 		return device;
 	fd = libkipc_ioctl(device, KIPC_IOC_OPEN, op);
-	device_close(device);
+	libkipc_close(device);
 	return fd;
 }
 

@@ -41,6 +41,9 @@ static inline uint64_t libkipc_deadline(int timeout_ms, uint32_t flags)
 	return timeout_ms ? libkipc_deadline_in(timeout_ms, flags) : 0;
 }
 
+/* close(2) that is no cancellation point and leaves errno alone */
+void libkipc_close(int fd);
+
 /* ioctl(2) that returns a negative errno and leaves errno alone */
 static inline int libkipc_ioctl(int fd, unsigned long request, void *op)
 {

@@ -22,7 +22,9 @@ extern "C" {
  * touched. Each is one system call (kipc_create() and kipc_open(): three;
  * kipc_batch_next(): none), allocates nothing, keeps no state, may be called
  * from any thread and from a signal handler, and is no cancellation point of
- * pthread_cancel(3).
+ * pthread_cancel(3). kipc_serve() is a server's loop over them, and not for
+ * signal handlers; kipc_memfd(), kipc_seal(), kipc_map() and kipc_unmap() are a
+ * few system calls each, on memory and not on descriptors of kipc.
  *
  * A *handle* is a descriptor of one endpoint with the rights it was opened
  * with; a *device file* is a descriptor of /dev/kipc, on which an endpoint is
@@ -622,6 +624,125 @@ int kipc_wanted(int fd, uint64_t token);
  * Since: 0.1
  */
 int kipc_adopt(int fd, uint64_t token);
+
+/* Most threads of kipc_serve() */
+#define KIPC_SERVE_MAX	1024
+
+/**
+ * typedef kipc_handler - what a server does with a message
+ *
+ * Its arguments: the context given to kipc_serve(); the message and its size in
+ * bytes; what is known of it, as from kipc_recv(), where token is 0 for a one-way
+ * message and calls have another one; room for the reply, and how much. Both
+ * buffers are the thread's own and begin at a multiple of 64 bytes.
+ *
+ * It returns the size of the reply, 0 to the room, or a negative errno, down to
+ * -KIPC_STATUS_MAX, with which the call then fails (KIPC_RESULT_REMOTE). What
+ * does not fit becomes -EMSGSIZE, what is no errno -EPROTO. For a one-way message
+ * what it stores and returns is dropped. The reply is made when it returns, so it
+ * must not reply itself. It must not end its thread, nor leave by longjmp(3) or
+ * by a C++ exception.
+ *
+ * Since: 0.1
+ */
+typedef ssize_t (*kipc_handler)(void *context, const void *request, size_t size,
+				const struct kipc_result *result, void *reply, size_t room);
+
+/**
+ * kipc_serve() - answer calls until kipc_shutdown()
+ * @fd: handle with KIPC_RIGHT_RECV
+ * @nthreads: threads that receive, the calling one included, 1 to
+ *	KIPC_SERVE_MAX; with 1 no thread is started
+ * @handler: called for each message; by all threads at the same time
+ * @context: for @handler
+ *
+ * Each thread takes a message, calls @handler, and makes its reply as it takes
+ * the next. A reply that cannot be made (max_size has shrunk) becomes an error
+ * of the same errno for the caller; that the caller has gone is ignored. Buffers
+ * are as large as max_size and grow with it. Files that come with a message are
+ * dropped (KIPC_RESULT_FILES_DROPPED): who wants them needs kipc_recvmsg().
+ *
+ * kipc_shutdown() of @fd ends it, from a handler of a message or of a signal
+ * too: each thread makes the reply it owes and ends. Until then a signal does not
+ * end it. Threads that it starts have all signals blocked but those of their own
+ * faults; the calling thread keeps its own. Nothing is cancelled meanwhile by
+ * pthread_cancel(3). When it returns all its threads have ended and its memory
+ * is given back. @fd must stay open until then.
+ *
+ * -ENOMEM, -ENOSPC and -EDQUOT of a receive are no reason to end: it is tried
+ * again after 10 ms. Any other error ends its thread. All threads have the
+ * same descriptor and so meet the same errors; the first is returned when all
+ * have ended.
+ *
+ * Return: 0 after kipc_shutdown(); or, before any message was taken: -EINVAL (also:
+ * @handler is NULL, @nthreads is out of range), -ENOMEM, -EAGAIN (a thread
+ * cannot be started); or -EIDRM (the endpoint was removed), -EAGAIN (the handle
+ * has O_NONBLOCK and no message is there).
+ *
+ * Since: 0.1
+ */
+int kipc_serve(int fd, unsigned int nthreads, kipc_handler handler, void *context);
+
+/**
+ * kipc_memfd() - make a file in memory, to be filled, sealed and passed on
+ * @name: shown in /proc/PID/fd, up to 249 bytes; NULL: "kipc"
+ * @size: bytes, not 0; all zeros
+ *
+ * A memfd of memfd_create(2) that can be sealed, close-on-exec. Fill it by
+ * write(2) or a mapping, which is to be undone before kipc_seal().
+ *
+ * Return: a descriptor, or -EINVAL (also: @size is 0, @name is too long), -EFBIG,
+ * -EMFILE, -ENFILE, -ENOMEM.
+ *
+ * Since: 0.1
+ */
+int kipc_memfd(const char *name, size_t size);
+
+/**
+ * kipc_seal() - make what is in a memfd final
+ * @fd: memfd, open for writing
+ *
+ * From then on nobody can change its contents or its size, and nobody can take that
+ * back. Memory that was never written is filled with zeros first, so that its
+ * reader does not have to pay for it. A second time is no error.
+ *
+ * Return: 0, or -EBUSY (it is mapped for writing, by whomever), -EPERM (not open
+ * for writing, or sealed against sealing), -EINVAL (no memfd), -ENOSPC, -ENOMEM.
+ *
+ * Since: 0.1
+ */
+int kipc_seal(int fd);
+
+/**
+ * kipc_map() - map a memfd that cannot change any more, for reading
+ * @fd: memfd; may be closed afterwards
+ * @data: written: where it is; NULL after an error
+ * @size: written: its bytes; 0 after an error
+ *
+ * Accepts what kipc_seal() leaves: a memfd that is sealed against shrinking,
+ * growing, writing and sealing, without holes. So whoever it comes from can
+ * neither change what was checked nor make the reader fault or pay for memory.
+ *
+ * Return: 0, or -EPERM (not a memfd, not so sealed, or with holes), -EINVAL (it is
+ * empty), -EACCES (not open for reading), -EFBIG (too large for a 32-bit
+ * program), -ENOMEM.
+ *
+ * Since: 0.1
+ */
+int kipc_map(int fd, const void **data, size_t *size);
+
+/**
+ * kipc_unmap() - undo kipc_map()
+ * @data: as kipc_map() told
+ * @size: likewise
+ *
+ * The same as munmap(2), for a pointer to what is constant.
+ *
+ * Return: 0, or -EINVAL.
+ *
+ * Since: 0.1
+ */
+int kipc_unmap(const void *data, size_t size);
 
 #ifdef __cplusplus
 }

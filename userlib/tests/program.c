@@ -33,6 +33,33 @@ static void absent(void)
 	EXPECT(-ENOENT, kipc_open("id:5", KIPC_RIGHT_SEND | KIPC_OPEN_ANY_OWNER, 0));
 }
 
+static ssize_t handle(void *context, const void *request, size_t size,
+		      const struct kipc_result *result, void *reply, size_t room)
+{
+	(void)context;
+	(void)request;
+	(void)result;
+	(void)reply;
+	(void)room;
+	return (ssize_t)size;
+}
+
+/* What needs no module */
+static void memory(void)
+{
+	const void *data;
+	size_t size;
+	int fd;
+
+	fd = kipc_memfd("program", 10);
+	EXPECT(-EPERM, kipc_map(fd, &data, &size));
+	EXPECT(0, kipc_seal(fd));
+	EXPECT(0, kipc_map(fd, &data, &size));
+	EXPECT(10, size);
+	EXPECT(0, kipc_unmap(data, size));
+	close(fd);
+}
+
 static void every_function(int fd, int error)
 {
 	char buf[16] = "";
@@ -78,6 +105,8 @@ static void every_function(int fd, int error)
 	EXPECT(error, kipc_cancel(fd, 1));
 	EXPECT(error, kipc_wanted(fd, 1));
 	EXPECT(error, kipc_adopt(fd, 1));
+	EXPECT(error, kipc_serve(fd, 1, handle, NULL));
+	EXPECT(error, kipc_serve(fd, 4, handle, NULL));
 }
 
 int main(void)
@@ -94,6 +123,7 @@ int main(void)
 		absent();
 	}
 	errno = EXDEV;
+	memory();
 	every_function(-1, -EBADF);
 	every_function(fds[0], -ENOTTY);	/* not a descriptor of kipc */
 	return failures ? 1 : 0;

@@ -43,6 +43,11 @@ private:
 	int fd_;
 };
 
+ssize_t handle(void *context, const void *, size_t size, const kipc_result *, void *, size_t)
+{
+	return static_cast<std::string *>(context)->empty() ? -EINVAL : static_cast<ssize_t>(size);
+}
+
 } // namespace
 
 int main()
@@ -70,6 +75,21 @@ int main()
 	int count = none.take(answer, results, 2);
 	if (count != -EBADF || kipc_batch_next(0, results[0].size) || errno != EXDEV) {
 		std::printf("# kipc_recv_batch: %d, errno %d\n", count, errno);
+		return 1;
+	}
+
+	int end = kipc_serve(-1, 2, handle, &answer);
+	if (end != -EBADF || errno != EXDEV) {
+		std::printf("# kipc_serve: %d, errno %d\n", end, errno);
+		return 1;
+	}
+
+	const void *data = nullptr;
+	size_t length = 0;
+	int memory = kipc_memfd("program", 10);
+	int mapped = kipc_seal(memory) ? -1 : kipc_map(memory, &data, &length);
+	if (mapped || length != 10 || kipc_unmap(data, length) || errno != EXDEV) {
+		std::printf("# kipc_map: %d, errno %d\n", mapped, errno);
 		return 1;
 	}
 	return 0;
