@@ -98,6 +98,12 @@ def add_report(tally, report, label, show):
             show(f"{'ok' if outcome == ktap.PASSED else 'not ok'} - {what}")
 
 
+def require_program(parser, name):
+    """Of the command line: a program of selftests/, its source or a script, or none."""
+    if name and not any((TOP / "selftests" / file).exists() for file in (f"{name}.c", name)):
+        parser.error(f"there is no selftests/{name}.c, and no selftests/{name}")
+
+
 def run_selftests(tally, directory, programs, show=None, name="check", options=(),
                   environment=None, label=""):
     """Runs programs of an installed kselftest directory and adds each case to the tally,
