@@ -10,7 +10,6 @@ SECTIONS ?= 1 2 3 4 5 6 7 8
 where = DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" LIBDIR="$(LIBDIR)"
 mandir = $(PREFIX)/share/man
 tools = $(patsubst %/Makefile,%,$(wildcard tools/Makefile))
-pages = $(wildcard $(SECTIONS:%=man/*.%))
 
 .DEFAULT_GOAL := all
 
@@ -110,9 +109,7 @@ install-tools:
 
 ## install-man: the manual pages (SECTIONS="1 4": these)
 install-man:
-	@for page in $(pages); do \
-		install -D -m 644 "$$page" "$(DESTDIR)$(mandir)/man$${page##*.}/$${page##*/}" || exit 1; \
-	done
+	@scripts/install-manuals "$(DESTDIR)$(mandir)" $(SECTIONS)
 
 # Who may open the device, and that the module is loaded at boot. udevd knows only the
 # groups that were there when it read the rules.
@@ -127,9 +124,7 @@ uninstall:
 	@DESTDIR="$(DESTDIR)" scripts/install-module --remove
 	@$(MAKE) -C userlib uninstall $(where)
 	$(if $(tools),@$(MAKE) -C $(tools) uninstall $(where))
-	@for page in $(pages); do \
-		rm -f "$(DESTDIR)$(mandir)/man$${page##*.}/$${page##*/}"; \
-	done
+	@scripts/install-manuals --remove "$(DESTDIR)$(mandir)" $(SECTIONS)
 	@rm -f "$(DESTDIR)$(PREFIX)/lib/udev/rules.d/60-kipc.rules" \
 		"$(DESTDIR)$(PREFIX)/lib/sysusers.d/kipc.conf" \
 		"$(DESTDIR)$(PREFIX)/lib/modules-load.d/kipc.conf"

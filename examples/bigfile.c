@@ -87,7 +87,7 @@ static uint64_t write_file(int fd, size_t size)
 static void send_file(int endpoint, size_t size)
 {
 	int ret, file = kipc_memfd("bigfile", size);
-	uint64_t sum, answer;
+	uint64_t sum, answer = 0;
 	struct iovec in = { &answer, sizeof(answer) };
 	const struct kipc_msg request = { .fds = &file, .nfds = 1 };
 	const struct kipc_msg reply = { .iov = &in, .iovcnt = 1 };

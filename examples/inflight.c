@@ -75,7 +75,7 @@ static int collect(int fd, int *number)
 	return answer;
 }
 
-static void calls(int fd)
+static void run(int fd)
 {
 	struct pollfd wait = { .fd = fd, .events = POLLPRI };
 	long sum = 0;
@@ -124,7 +124,7 @@ int main(void)
 		die("fork", errno);
 	if (pid == 0)
 		_exit(kipc_serve(server, 4, square, NULL) ? 1 : 0);
-	calls(client);
+	run(client);
 	/* The child received through this very file: that ends its loop. */
 	kipc_shutdown(server);
 	if (waitpid(pid, &status, 0) != pid || status)

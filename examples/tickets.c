@@ -47,14 +47,14 @@ static void serve_connection(int listener)
 {
 	char text[64];
 	size_t size;
-	int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int fd = accept(listener, NULL, NULL);
 
 	if (fd < 0)
 		return;	/* it has gone again */
 	size = next_ticket(text, sizeof(text) - 1, "socket");
 	text[size] = '\n';
 	/* A new connection has room for a line. Who has gone meanwhile needs none. */
-	(void)!send(fd, text, size + 1, MSG_NOSIGNAL);
+	(void)!send(fd, text, size + 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 	close(fd);
 }
 
@@ -97,7 +97,7 @@ static int ending_signals(void)
 int main(int argc, char **argv)
 {
 	const struct kipc_attr small = { .max_size = 64 };
-	int endpoint, listener, signals, loop = epoll_create1(EPOLL_CLOEXEC);
+	int endpoint, listener, signals, loop;
 	struct epoll_event event;
 
 	if (argc != 2) {
@@ -111,6 +111,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "tickets: %s\n", strerror(-endpoint));
 		return 1;
 	}
+	loop = epoll_create1(EPOLL_CLOEXEC);
 	for (int i = 0; i < 3; i++) {
 		event.events = EPOLLIN;
 		event.data.fd = i == 0 ? signals : i == 1 ? listener : endpoint;

@@ -237,7 +237,7 @@ TEST_F(memory, a_shrunk_or_empty_one)
 
 TEST_F(memory, holes_are_filled_by_who_seals)
 {
-	const char zeros[4096] = "";
+	static const char zeros[4096] = "";
 	const void *data;
 	struct stat info;
 	size_t size;

@@ -40,7 +40,9 @@ static void *pages_get(size_t size)
 {
 	void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	return pages == MAP_FAILED ? NULL : pages;
+	if (pages == MAP_FAILED)
+		return NULL;
+	return pages;
 }
 
 static void pages_put(void *pages, size_t size)
@@ -66,7 +68,7 @@ static int buffers_get(struct worker *worker)
 	if (ret)
 		return ret;
 	/* Nobody here could take a file; with this they are dropped. */
-	worker->flags = endpoint.flags & KIPC_ENDPOINT_FILES ? KIPC_NOFILES : 0;
+	worker->flags = (endpoint.flags & KIPC_ENDPOINT_FILES) ? KIPC_NOFILES : 0;
 	if (worker->room >= endpoint.attr.max_size)
 		return 0;
 	buffers_put(worker);
