@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MIB (1024 * 1024)
+#define MIB ((size_t)1024 * 1024)
 
 static void die(const char *what, int error)
 {
