@@ -13,8 +13,8 @@ tools = $(patsubst %/Makefile,%,$(wildcard tools/Makefile))
 
 .DEFAULT_GOAL := all
 
-## all: build the module, the library, the tests and the demo
-all: module lib selftests demo-build
+## all: build the module, the library, the command kipc, the tests and the demo
+all: module lib tools selftests demo-build
 
 ## module: build kipc.ko (KERNEL=6.12 or 7.x: for that kernel; KDIR=: with that build directory)
 module: setup
@@ -24,8 +24,12 @@ module: setup
 lib: setup
 	@scripts/quietly "library" build/log/lib.log $(MAKE) -C userlib all lib32
 
+## tools: build the command kipc
+tools: lib
+	@scripts/quietly "tools" build/log/tools.log $(MAKE) -C tools all
+
 ## selftests: build the test programs
-selftests: lib
+selftests: lib tools
 	@scripts/quietly "selftests" build/log/selftests.log scripts/build-selftests
 
 demo-build: lib
@@ -150,7 +154,7 @@ clean:
 help:
 	@sed -n 's/^## //p' Makefile | awk '{ name = $$1; sub(/^[^ ]* /, ""); printf "  %-15s %s\n", name, $$0 }'
 
-.PHONY: all module lib selftests demo-build demo bench bench-build vm check check-all \
+.PHONY: all module lib tools selftests demo-build demo bench bench-build vm check check-all \
 	check-kernels check-static check-bench check-debug coverage fuzz model check-harness install \
 	install-module install-lib install-tools install-man install-system uninstall packages \
 	check-packages setup clean help

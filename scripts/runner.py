@@ -13,6 +13,7 @@ TOP = pathlib.Path(__file__).resolve().parent.parent
 # What must be built before tests can run
 FOR_SELFTESTS = [
     ("library", ["make", "-C", "userlib", "all", "lib32"]),
+    ("tools build", ["make", "-C", "tools", "all"]),
     ("selftests build", ["scripts/build-selftests"]),
 ]
 
