@@ -12,6 +12,8 @@ mandir = $(PREFIX)/share/man
 tools = $(patsubst %/Makefile,%,$(wildcard tools/Makefile))
 
 .DEFAULT_GOAL := all
+# Targets that need the same product each see to it; the makes they call may use -j.
+.NOTPARALLEL:
 
 ## all: build the module, the library, the command kipc, the tests and the demo
 all: module lib tools selftests demo-build
