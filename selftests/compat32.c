@@ -57,6 +57,32 @@ TEST_F(compat32, send_and_receive)
 	EXPECT_EQ(getpid(), self->result.pid);
 }
 
+TEST_F(compat32, read_and_write)
+{
+	struct kipc_attr attr = { 0 };
+	int fd = kipc_create(NULL, KIPC_OPEN_ONEWAY | KIPC_OPEN_NONBLOCK, 0600, &attr);
+	int badged = kipc_restrict(fd, KIPC_RIGHT_SEND, 1ULL << 40);
+
+	ASSERT_GE(badged, 0);
+	EXPECT_EQ(3000, writev(badged, self->from, 3));
+	EXPECT_EQ(3000, write(badged, self->in, 3000));
+	EXPECT_EQ(3000, write(badged, self->in, 3000));
+	EXPECT_EQ(3000, readv(fd, self->to, 3));
+	EXPECT_TRUE(kt_filled(self->out, 3000, 32));
+	kt_poison(self->out, sizeof(self->out));
+	EXPECT_EQ(-1, read(fd, self->out, 2999));
+	EXPECT_EQ(EMSGSIZE, errno);
+	EXPECT_EQ(3000, read(fd, self->out, 3000));
+	EXPECT_TRUE(kt_filled(self->out, 3000, 32));
+	EXPECT_TRUE(kt_poisoned(self->out + 3000, sizeof(self->out) - 3000));
+	EXPECT_EQ(3000, kipc_recv(fd, self->out, sizeof(self->out), &self->result, 0));
+	EXPECT_EQ(1ULL << 40, self->result.badge);
+	EXPECT_EQ(-1, read(fd, self->out, 3000));
+	EXPECT_EQ(EAGAIN, errno);
+	close(badged);
+	close(fd);
+}
+
 TEST_F(compat32, batches)
 {
 	const struct kipc_batch_msg msgs[] = {

@@ -47,6 +47,25 @@
  * A deadline that has already passed tries once. No deadline fires early.
  */
 
+/*
+ * What else can be done with a file:
+ *
+ * poll(2), select(2) and epoll(7): IN and RDNORM on a handle with
+ * KIPC_RIGHT_RECV: a receive without selector would get something. OUT and
+ * WRNORM on one with KIPC_RIGHT_SEND: a message of max_size would be admitted for
+ * who opened it (RENDEZVOUS: a receiver waits). PRI, on device files too: a
+ * call started by ASYNC has finished. RDHUP: no receiver is left, or this file was
+ * shut down. HUP: the endpoint has ended. Every arrival is an edge. With O_ASYNC
+ * the owner of the file gets a signal for each edge (F_SETOWN, F_SETSIG).
+ *
+ * write(2) on a handle with KIPC_RIGHT_SEND sends one message of type 0 and
+ * priority 0. read(2) on one with KIPC_RIGHT_RECV on a ONEWAY endpoint (else EINVAL)
+ * receives one, EMSGSIZE if it does not fit; 0: the endpoint has ended, this
+ * file was shut down, or the message has no bytes. Both act for who opened
+ * the handle: its ids are shown, its share is used. They wait unless O_NONBLOCK or
+ * RWF_NOWAIT forbids it (EAGAIN).
+ */
+
 #define KIPC_ABI_VERSION	1
 
 /* Limits that are part of the interface */
