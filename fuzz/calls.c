@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <time.h>
 
 #include "fuzz.h"
@@ -431,6 +432,26 @@ static long do_small(unsigned int actor, const struct op *op)
 		data.remove.flags = value32(op, A_FLAGS);
 	}
 	return call(actor, op, &data);
+}
+
+long do_rw(unsigned int actor, const struct op *op)
+{
+	struct kipc_payload data = payload(actor, op, op->kind == OP_READ);
+	int flags = op->arg[A_HOW] ? RWF_NOWAIT : 0;
+	const struct iovec *iov = (const void *)(uintptr_t)data.base;
+	struct iovec one = { (void *)iov, data.len };
+	ssize_t ret;
+
+	_Static_assert(sizeof(struct iovec) == sizeof(struct kipc_iovec), "segments");
+	if (!data.iovcnt) {
+		iov = &one;
+		data.iovcnt = 1;
+	}
+	if (op->kind == OP_READ)
+		ret = preadv2(slot_fd(op), iov, (int)data.iovcnt, -1, flags);
+	else
+		ret = pwritev2(slot_fd(op), iov, (int)data.iovcnt, -1, flags);
+	return ret < 0 ? -errno : ret;
 }
 
 long do_ioctl(unsigned int actor, const struct op *op)

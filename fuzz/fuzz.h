@@ -183,6 +183,7 @@ unsigned int cover_blocks(void);
 void calls_open(void);	/* memory for all actors */
 char *trap_of(unsigned int process);
 long do_ioctl(unsigned int actor, const struct op *op);
+long do_rw(unsigned int actor, const struct op *op);	/* READ, WRITE */
 
 /* actor.c: doing an operation */
 

@@ -379,6 +379,8 @@ static void aim(struct op *op, const struct world *world)
 
 static bool may_sleep(const struct op *op)
 {
+	if (op->kind == OP_READ || op->kind == OP_WRITE)
+		return !op->arg[A_HOW];
 	return op->arg[A_TIME] && takes(op, A_TIME);
 }
 

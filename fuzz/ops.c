@@ -11,8 +11,9 @@
 
 static const char *const exits[] = { "process", "thread", NULL };
 static const char *const epolls[] = { "add", "edge", "exclusive", "delete", "wait", NULL };
-static const char *const files[] = { "nonblock", "block", "read", "write", "mmap", "seek",
-				     "truncate", "sync", "async", "flock", NULL };
+static const char *const waits[] = { "wait", "nowait", NULL };
+static const char *const files[] = { "nonblock", "block", "mmap", "seek", "truncate", "sync",
+				     "async", "flock", NULL };
 static const char *const procs[] = { "table", "fdinfo", "pieces", NULL };
 static const char *const protects[] = { "none", "read", "write", "discard", NULL };
 static const char *const unshares[] = { "files", "net", "user", "usernet", NULL };
