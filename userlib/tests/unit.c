@@ -400,9 +400,13 @@ static void test_inspect(void)
 	CHECK(kernel.op.remove.endpoint == 5 && !kernel.op.remove.flags);
 	play(0, NULL);
 	CHECK(kipc_shutdown(HANDLE) == 0 && asked(1, KIPC_IOC_SHUTDOWN));
-	play(-EOPNOTSUPP, NULL);
-	CHECK(kipc_restrict(HANDLE, 1, TOKEN) == -EOPNOTSUPP && asked(1, KIPC_IOC_RESTRICT));
+	play(7, NULL);
+	CHECK(kipc_restrict(HANDLE, 1, TOKEN) == 7 && asked(1, KIPC_IOC_RESTRICT));
 	CHECK(kernel.op.restricted.rights == 1 && kernel.op.restricted.badge == TOKEN);
+	CHECK(!kernel.op.restricted.flags && !kernel.op.restricted.reserved[0]);
+	play(-EPERM, NULL);
+	CHECK(kipc_restrict(HANDLE, 2, 0) == -EPERM && asked(1, KIPC_IOC_RESTRICT));
+	CHECK(kernel.op.restricted.rights == 2 && !kernel.op.restricted.badge);
 	end("info, stat, set, remove, next, shutdown, restrict");
 }
 
