@@ -8,6 +8,7 @@
 #include "after.h"
 #include "endpoint.h"
 #include "file.h"
+#include "files.h"
 #include "message.h"
 #include "pins.h"
 #include "queue.h"
@@ -34,6 +35,7 @@ static noinline void kipc_after_wake_polls(struct kipc_ep *ep, struct kipc_after
 static noinline void kipc_after_free_all(struct kipc_after *after)
 {
 	struct kipc_share *share;
+	struct kipc_files *files;
 	struct kipc_pins *pins;
 	struct kipc_msg *msg;
 	struct hlist_node *next;
@@ -51,6 +53,8 @@ static noinline void kipc_after_free_all(struct kipc_after *after)
 		kipc_msg_free(msg);
 	hlist_for_each_entry_safe(pins, next, &after->pins, free_node)
 		kipc_pins_free(pins);
+	hlist_for_each_entry_safe(files, next, &after->sent, free_node)
+		kipc_files_free(files);
 	hlist_for_each_entry_safe(share, next, &after->shares, free_node)
 		kipc_share_free(share);
 }
@@ -148,6 +152,15 @@ void kipc_after_spend(struct kipc_after *after, struct kipc_msg *msg)
 	kipc_body_spend(&msg->body, &after->buffers);
 	if (unlikely(after->buffers.first))
 		kipc_after_more(after);
+}
+
+noinline void kipc_after_files(struct kipc_after *after, struct kipc_msg *msg)
+{
+	if (!msg->files)
+		return;
+	kipc_after_more(after);
+	hlist_add_head(&msg->files->free_node, &after->sent);
+	msg->files = NULL;
 }
 
 void kipc_after_finished(struct kipc_after *after, struct kipc_file *file)

@@ -46,6 +46,7 @@ struct task_struct;
  * @msgs: messages whose last reference was dropped, to free, by kipc_msg.free_node
  * @shares: shares to free, by kipc_share.free_node
  * @pins: pinned payloads to let go, by kipc_pins.free_node
+ * @sent: files to let go, by kipc_files.free_node
  * @tasks: tasks to wake
  * @files: files with a newly finished call, each with a reference
  *
@@ -71,6 +72,7 @@ struct kipc_after {
 	struct hlist_head msgs;
 	struct hlist_head shares;
 	struct hlist_head pins;
+	struct hlist_head sent;
 	struct task_struct *tasks[KIPC_AFTER_MAX];
 	struct kipc_file *files[KIPC_AFTER_MAX];
 };
@@ -84,6 +86,8 @@ void kipc_after_wake(struct kipc_after *after, struct task_struct *task);
 void kipc_after_put(struct kipc_after *after, struct kipc_msg *msg);
 /* Nobody will read the payload of @msg again (but for who peeks, if it is not pinned) */
 void kipc_after_spend(struct kipc_after *after, struct kipc_msg *msg);
+/* The files of @msg are not needed any more */
+void kipc_after_files(struct kipc_after *after, struct kipc_msg *msg);
 /* A call of @file has finished */
 void kipc_after_finished(struct kipc_after *after, struct kipc_file *file);
 
@@ -98,6 +102,7 @@ static inline void kipc_after_more(struct kipc_after *after)
 	INIT_HLIST_HEAD(&after->msgs);
 	INIT_HLIST_HEAD(&after->shares);
 	INIT_HLIST_HEAD(&after->pins);
+	INIT_HLIST_HEAD(&after->sent);
 }
 
 /* Events for those who poll for messages, or for room */

@@ -11,6 +11,7 @@
 #include "compat.h"
 #include "endpoint.h"
 #include "file.h"
+#include "files.h"
 #include "pins.h"
 #include "trace.h"
 #include "user.h"
@@ -31,6 +32,8 @@ static atomic_t kipc_interrupted = ATOMIC_INIT(0);
 static void kipc_reply_free(struct kipc_reply *reply)
 {
 	kipc_creds_put(&reply->creds);
+	if (unlikely(reply->nfds) && reply->files)
+		kipc_files_free(reply->files);
 	kipc_body_free(&reply->body, KIPC_KIND_REPLY);
 }
 
@@ -52,11 +55,15 @@ static struct kipc_reply *kipc_reply_new(struct kipc_pool *pool, const struct ki
 	reply->full_size = segs->total;
 	reply->creds.pid = NULL;
 	reply->in_place = in_place;
+	reply->nfds = 0;
 	return reply;
 }
 
-/* Like @reply, but for the payload, for which there is memory of @size bytes */
-static struct kipc_reply *kipc_reply_like(const struct kipc_reply *reply, struct kipc_pool *pool,
+/*
+ * Like @reply, but for the payload, for which there is memory of @size bytes. It takes over
+ * what @reply holds: credentials and files.
+ */
+static struct kipc_reply *kipc_reply_like(struct kipc_reply *reply, struct kipc_pool *pool,
 					  size_t size)
 {
 	struct kipc_body *body = kipc_body_new(pool, KIPC_KIND_REPLY, size);
@@ -72,6 +79,10 @@ static struct kipc_reply *kipc_reply_like(const struct kipc_reply *reply, struct
 	other->size = size;
 	other->full_size = reply->full_size;
 	other->in_place = false;
+	other->nfds = reply->nfds;
+	other->files = reply->files;
+	reply->creds.pid = NULL;
+	reply->nfds = 0;
 	return other;
 }
 
@@ -491,6 +502,7 @@ static void kipc_call_start_timer(struct kipc_call *call, const struct kipc_dead
  * @reply: room for the reply
  * @deadline: until when it may wait
  * @result: to be told
+ * @fds: descriptors of the reply's files, until it is known whether they are received
  */
 struct kipc_rpc {
 	const struct kipc_op_rpc *op;
@@ -499,6 +511,7 @@ struct kipc_rpc {
 	struct kipc_segs reply;
 	struct kipc_deadline deadline;
 	struct kipc_result result;
+	struct kipc_fds fds;
 };
 
 static int kipc_rpc_check(const struct kipc_op_rpc *op)
@@ -507,8 +520,6 @@ static int kipc_rpc_check(const struct kipc_op_rpc *op)
 
 	if ((op->flags & ~KIPC_RPC_FLAGS) | op->pad | op->reserved[0] | op->reserved[1])
 		return -EINVAL;
-	if (op->flags & KIPC_NOFILES)
-		return -EOPNOTSUPP;
 	if (op->flags & KIPC_NEXT && (op->token || op->endpoint))
 		return -EINVAL;
 	if (!fresh)
@@ -517,7 +528,7 @@ static int kipc_rpc_check(const struct kipc_op_rpc *op)
 		return -EINVAL;
 	if (!(op->flags & KIPC_ASYNC))
 		return op->reply_room ? -EINVAL : 0;
-	if (op->reply.base || op->reply.len || op->reply.iovcnt)
+	if (op->reply.base || op->reply.len || op->reply.iovcnt || op->reply.nfds)
 		return -EINVAL;
 	return 0;
 }
@@ -561,6 +572,8 @@ static void kipc_rpc_describe_reply(struct kipc_rpc *rpc, const struct kipc_call
 		return;
 	result->type = reply->type;
 	result->size = reply->full_size;
+	/* What is too much to be received; kipc_rpc_files() knows better what is */
+	result->nfds = reply->nfds;
 	if (call->described) {
 		result->time = kipc_time_to_user(reply->time);
 		kipc_creds_tell(&reply->creds, result);
@@ -576,7 +589,27 @@ static int kipc_reply_write(const struct kipc_segs *segs, const struct kipc_repl
 	return reply->in_place ? 0 : kipc_segs_write(segs, &reply->body.buffer, size);
 }
 
-/* The fate of a call that is done. 0: told; -EFAULT, -EMSGSIZE: not, it can be asked again */
+/* Descriptors of a reply's files: 0, or what kipc_rpc_fate() returns */
+static noinline int kipc_rpc_files(struct kipc_rpc *rpc, const struct kipc_reply *reply)
+{
+	u32 room = min_t(u32, reply->nfds, rpc->op->reply.nfds), flags = 0;
+	int err;
+
+	if (!reply->files || rpc->op->flags & KIPC_NOFILES)
+		room = 0;
+	else if (room < reply->nfds && !(rpc->op->flags & KIPC_TRUNCATE))
+		return -EMSGSIZE;
+	if (room < reply->nfds)
+		flags = KIPC_RESULT_FILES_DROPPED;
+	err = room ? kipc_fds_reserve(&rpc->fds, reply->files, room, rpc->op->reply.fds) : 0;
+	if (!err && rpc->op->result) {
+		rpc->result.nfds = room;
+		rpc->result.flags |= flags;
+	}
+	return err;
+}
+
+/* The fate of a call that is done. 0: told; -EFAULT, -EMFILE, -EMSGSIZE: not, it can be asked again */
 static int kipc_rpc_fate(struct kipc_rpc *rpc, struct kipc_call *call, long *fate)
 {
 	const struct kipc_reply *reply = call->reply;
@@ -593,8 +626,18 @@ static int kipc_rpc_fate(struct kipc_rpc *rpc, struct kipc_call *call, long *fat
 		return -EMSGSIZE;
 	if (size < reply->full_size && !error && rpc->op->result)
 		rpc->result.flags |= KIPC_RESULT_TRUNCATED;
-	if (kipc_reply_write(&rpc->reply, reply, size) || kipc_rpc_tell(rpc))
+	if (kipc_reply_write(&rpc->reply, reply, size))
 		return -EFAULT;
+	if (unlikely(reply->nfds) && !error) {
+		int err = kipc_rpc_files(rpc, reply);
+
+		if (err)
+			return err;
+	}
+	if (kipc_rpc_tell(rpc)) {
+		kipc_fds_end(&rpc->fds, false);
+		return -EFAULT;
+	}
 	if (!error)
 		*fate = reply->status ? -reply->status : (long)size;
 	return 0;
@@ -701,12 +744,10 @@ static noinline void kipc_rpc_save_reply(struct kipc_file *file, struct kipc_cal
 	struct kipc_reply *reply = call->reply;
 
 	call->reply = kipc_reply_like(reply, file->pool, reply->size);
-	if (call->reply) {
+	if (call->reply)
 		kipc_pins_read(pins, call->reply->body.buffer.data, reply->size);
-		reply->creds.pid = NULL;	/* the other one's now */
-	} else {
+	else
 		call->msg.error = -ENOMEM;
-	}
 	kipc_reply_free(reply);
 }
 
@@ -730,6 +771,7 @@ static long kipc_rpc_finish(struct kipc_rpc *rpc, struct kipc_file *file, struct
 		kipc_pins_free(pins);
 	}
 	if (!err) {
+		kipc_fds_end(&rpc->fds, true);
 		kipc_msg_put(&call->msg);
 		return fate;
 	}
@@ -905,7 +947,7 @@ put_call:
 	return err;
 }
 
-static struct kipc_call *kipc_call_new(const struct kipc_rpc *rpc, const struct kipc_file *file,
+static struct kipc_call *kipc_call_new(const struct kipc_rpc *rpc, struct kipc_file *file,
 				       struct kipc_ep *ep)
 {
 	const struct kipc_op_rpc *op = rpc->op;
@@ -938,10 +980,19 @@ static struct kipc_call *kipc_call_new(const struct kipc_rpc *rpc, const struct 
 	/* No reply is larger than max_size, whatever room there is for it */
 	call->room = min_t(u64, call->async ? op->reply_room : rpc->reply.total,
 			   READ_ONCE(ep->max_size));
+	call->file_room = op->flags & (KIPC_ASYNC | KIPC_NOFILES) ? KIPC_FILES_UNWANTED :
+								    op->reply.nfds;
 	call->idempotent = op->flags & KIPC_IDEMPOTENT;
 	call->described = op->result || call->async;
 	call->truncate = op->flags & KIPC_TRUNCATE;
 	INIT_LIST_HEAD(&call->finished);
+	if (unlikely(op->request.nfds)) {
+		err = kipc_msg_attach(msg, file, ep, &op->request);
+		if (err) {
+			kipc_msg_put(msg);
+			return ERR_PTR(err);
+		}
+	}
 	return call;
 }
 
@@ -1024,6 +1075,7 @@ static struct kipc_call *kipc_collect_next(struct kipc_rpc *rpc, struct kipc_fil
 static noinline long kipc_rpc_collect(struct kipc_rpc *rpc, struct kipc_file *file)
 {
 	struct kipc_call *call;
+	bool cancelled;
 	long fate;
 	int err;
 
@@ -1049,7 +1101,9 @@ static noinline long kipc_rpc_collect(struct kipc_rpc *rpc, struct kipc_file *fi
 		kipc_call_ungrab(call);
 		return err;
 	}
-	if (kipc_call_retire(call)) {
+	cancelled = kipc_call_retire(call);
+	kipc_fds_end(&rpc->fds, !cancelled);
+	if (cancelled) {
 		fate = -ECANCELED;
 		kipc_rpc_describe(rpc, call, 0);
 		kipc_rpc_tell(rpc);
@@ -1067,6 +1121,7 @@ long kipc_rpc(struct kipc_file *file, struct kipc_ep *ep, struct kipc_op_rpc *op
 
 	rpc.op = op;
 	rpc.uop = uop;
+	rpc.fds.nr = 0;
 	ret = kipc_rpc_check(op);
 	if (ret)
 		return ret;
@@ -1151,6 +1206,19 @@ static int kipc_answer_reply(struct kipc_answer *answer, const struct kipc_segs 
 	return 0;
 }
 
+static noinline int kipc_answer_attach(struct kipc_answer *answer)
+{
+	struct kipc_files *files = kipc_files_new(answer->file, answer->payload);
+
+	if (IS_ERR(files)) {
+		kipc_answer_end(answer);
+		return PTR_ERR(files);
+	}
+	answer->reply->files = files;
+	answer->reply->nfds = files->nr;
+	return 0;
+}
+
 int kipc_answer_prepare(struct kipc_answer *answer, struct kipc_file *file, u64 token, int status,
 			u64 type, const struct kipc_payload *payload)
 {
@@ -1173,6 +1241,8 @@ int kipc_answer_prepare(struct kipc_answer *answer, struct kipc_file *file, u64 
 	if (!err)
 		err = kipc_answer_reply(answer, &segs, type, status);
 	kipc_segs_free(&segs);
+	if (unlikely(payload->nfds) && !err)
+		err = kipc_answer_attach(answer);
 	return err;
 }
 
@@ -1190,6 +1260,22 @@ static bool kipc_answer_fits(struct kipc_answer *answer, const struct kipc_call 
 	return answer->reply->full_size <= call->room || answer->reply->size <= answer->room;
 }
 
+/* Files that its caller does not want are let go; false: there are too many for it */
+static noinline bool kipc_answer_files(struct kipc_reply *reply, const struct kipc_call *call,
+				       struct kipc_after *after)
+{
+	bool unwanted = call->file_room == KIPC_FILES_UNWANTED;
+
+	if (reply->nfds <= call->file_room && !unwanted)
+		return true;
+	if (call->truncate && !unwanted)
+		return true;	/* who collects it takes as many as there is room for */
+	kipc_after_more(after);
+	hlist_add_head(&reply->files->free_node, &after->sent);
+	reply->files = NULL;
+	return unwanted;
+}
+
 /* What became of its call is settled: nobody else will write into the window */
 static void kipc_answer_forget(struct kipc_answer *answer, struct kipc_after *after)
 {
@@ -1204,6 +1290,7 @@ int kipc_reply_commit(struct kipc_answer *answer, struct kipc_ep *ep, struct kip
 	struct kipc_reply *reply = answer->reply;
 	struct kipc_call *call;
 	struct kipc_msg *msg;
+	bool fits;
 
 	lockdep_assert_held(&ep->lock);
 	call = kipc_delivery_find(ep, answer->token);
@@ -1229,14 +1316,16 @@ int kipc_reply_commit(struct kipc_answer *answer, struct kipc_ep *ep, struct kip
 		reply->time = ktime_get();
 		kipc_creds_current(&reply->creds);
 	}
+	fits = reply->full_size <= call->room || call->truncate;
+	if (unlikely(reply->nfds) && !kipc_answer_files(reply, call, after))
+		fits = false;
 	call->reply = reply;
 	msg->state = KIPC_MSG_REPLIED;
 	trace_kipc_reply(ep, msg);
 	kipc_settle(ep, msg, after);
 	/* Not the last: its caller does not let go of it before it is done */
 	kipc_after_put(after, msg);
-	kipc_done(ep, msg, reply->full_size > call->room && !call->truncate ? -EMSGSIZE : 0,
-		  after);
+	kipc_done(ep, msg, fits ? 0 : -EMSGSIZE, after);
 	return 0;
 }
 
@@ -1265,8 +1354,12 @@ static int kipc_answer_copy(struct kipc_answer *answer)
 	if (segs.total == old->full_size)
 		err = kipc_answer_reply(answer, &segs, old->type, old->status);
 	kipc_segs_free(&segs);
-	if (!err)
+	if (!err) {
+		answer->reply->nfds = old->nfds;
+		answer->reply->files = old->files;
+		old->nfds = 0;
 		kipc_reply_free(old);
+	}
 	return err;
 }
 

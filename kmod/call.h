@@ -70,6 +70,8 @@ struct kipc_file;
  * @size: bytes of payload
  * @full_size: bytes that were sent
  * @in_place: the payload was written into the caller's window
+ * @nfds: files that were sent
+ * @files: with @nfds: those, or NULL if they were dropped
  * @inline_data: small payloads
  */
 struct kipc_reply {
@@ -81,6 +83,8 @@ struct kipc_reply {
 	size_t size;
 	size_t full_size;
 	bool in_place;
+	u8 nfds;
+	struct kipc_files *files;
 	u8 inline_data[KIPC_INLINE_SIZE];
 };
 
@@ -90,6 +94,8 @@ struct kipc_reply {
  * @ep: where it was sent; held by a call that outlives its system call
  * @cookie: the caller's; constant
  * @room: largest reply the caller can take; constant
+ * @file_room: files with a reply that the caller can take, or KIPC_FILES_UNWANTED;
+ *	constant
  * @idempotent: may be delivered again; constant
  * @truncate: a larger reply is cut; constant
  * @async: started by ASYNC; constant
@@ -150,6 +156,7 @@ struct kipc_call {
 			bool timed;
 		};
 	};
+	u8 file_room;
 	bool idempotent;
 	bool truncate;
 	bool async;
@@ -158,6 +165,9 @@ struct kipc_call {
 
 static_assert(offsetof(struct kipc_call, timed) < offsetof(struct kipc_call, flags) +
 	      sizeof_field(struct kipc_call, flags));
+
+/* The files of a reply are dropped, whatever room there is */
+#define KIPC_FILES_UNWANTED	255
 
 static inline struct kipc_call *to_call(struct kipc_msg *msg)
 {

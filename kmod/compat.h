@@ -10,6 +10,7 @@
 #define _KIPC_COMPAT_H
 
 #include <linux/hrtimer.h>
+#include <linux/magic.h>
 #include <linux/version.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
@@ -30,6 +31,17 @@ static inline void hrtimer_setup_sleeper_on_stack(struct hrtimer_sleeper *sleepe
 {
 	hrtimer_init_sleeper_on_stack(sleeper, clock, mode);
 }
+#endif
+
+/* From 6.9 on the descriptors of processes have a file system of their own */
+#ifndef PID_FS_MAGIC
+#define PID_FS_MAGIC 0x50494446
+#endif
+
+/* From 6.16 on these look like regular files, and are marked */
+#ifndef IS_ANON_FILE
+#define IS_ANON_FILE(inode) ((inode)->i_sb->s_magic == ANON_INODE_FS_MAGIC ||	\
+			     (inode)->i_sb->s_magic == SECRETMEM_MAGIC)
 #endif
 
 #ifndef __uninitialized

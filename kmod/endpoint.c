@@ -323,6 +323,8 @@ static u32 kipc_ep_flags(const struct kipc_op_open *op)
 		flags |= KIPC_ENDPOINT_RENDEZVOUS;
 	if (op->flags & KIPC_OPEN_ONEWAY)
 		flags |= KIPC_ENDPOINT_ONEWAY;
+	if (op->flags & KIPC_OPEN_FILES)
+		flags |= KIPC_ENDPOINT_FILES;
 	return flags;
 }
 
@@ -461,8 +463,9 @@ static int kipc_open_check(const struct kipc_op_open *op)
 	    memchr_inv(op->reserved, 0, sizeof(op->reserved)) ||
 	    memchr_inv(op->attr.reserved, 0, sizeof(op->attr.reserved)))
 		return -EINVAL;
-	if (op->flags & KIPC_OPEN_FILES)
-		return -EOPNOTSUPP;
+	/* Whoever sent them could keep them there for ever */
+	if (op->flags & KIPC_OPEN_FILES && op->flags & KIPC_OPEN_PERSIST)
+		return -EINVAL;
 	if (op->flags & KIPC_OPEN_EXCL && !(op->flags & KIPC_OPEN_CREATE))
 		return -EINVAL;
 	/* Who creates does not wait */
@@ -692,7 +695,25 @@ put_fd:
 	return err;
 }
 
-/* Restricting */
+/* Restricting, and handles in messages */
+
+/* Another handle on @from's endpoint, opened by the caller; or ERR_PTR() */
+static struct file *kipc_handle_like(const struct kipc_file *from, u32 rights, u64 badge)
+{
+	struct file *filp = kipc_handle_new(from->ns, rights, 0);
+	struct kipc_file *file;
+	int err;
+
+	if (IS_ERR(filp))
+		return filp;
+	file = filp->private_data;
+	file->badge = badge;
+	err = kipc_open_join(from->ep, file, rights, NULL);
+	if (!err)
+		return filp;
+	fput(filp);
+	return ERR_PTR(err);
+}
 
 static int kipc_restrict_check(const struct kipc_file *from, const struct kipc_op_restrict *op)
 {
@@ -709,7 +730,6 @@ static int kipc_restrict_check(const struct kipc_file *from, const struct kipc_o
 
 long kipc_ep_restrict(const struct kipc_file *from, const struct kipc_op_restrict *op)
 {
-	struct kipc_file *file;
 	struct file *filp;
 	int fd, err;
 
@@ -719,24 +739,25 @@ long kipc_ep_restrict(const struct kipc_file *from, const struct kipc_op_restric
 	fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0)
 		return fd;
-	filp = kipc_handle_new(from->ns, op->rights, 0);
+	filp = kipc_handle_like(from, op->rights, op->badge ?: from->badge);
 	if (IS_ERR(filp)) {
-		err = PTR_ERR(filp);
-		goto put_fd;
+		put_unused_fd(fd);
+		return PTR_ERR(filp);
 	}
-	file = filp->private_data;
-	file->badge = op->badge ?: from->badge;
-	err = kipc_open_join(from->ep, file, op->rights, NULL);
-	if (err)
-		goto put_file;
 	fd_install(fd, filp);
 	return fd;
+}
 
-put_file:
-	fput(filp);
-put_fd:
-	put_unused_fd(fd);
-	return err;
+struct file *kipc_ep_clone(const struct file *filp)
+{
+	const struct kipc_file *from = filp->private_data;
+	struct file *clone;
+
+	if (from->rights != KIPC_RIGHT_SEND || from->ep->flags & KIPC_ENDPOINT_KEEP_BY_ANY)
+		return ERR_PTR(-EOPNOTSUPP);
+	clone = kipc_handle_like(from, from->rights, from->badge);
+	/* EIDRM would be of where it is sent to */
+	return clone == ERR_PTR(-EIDRM) ? ERR_PTR(-EBADF) : clone;
 }
 
 /* Inspecting and changing */

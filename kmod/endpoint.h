@@ -29,6 +29,7 @@
 #include "message.h"
 #include "user.h"
 
+struct file;
 struct kipc_binding;
 struct kipc_file;
 struct kipc_ns;
@@ -244,6 +245,11 @@ bool kipc_ep_visible(struct kipc_ep *ep);
 long kipc_ep_open(struct kipc_ns *ns, struct kipc_op_open *op, void __user *uop);
 /* A handle on @from's endpoint with at most its rights; returns the descriptor */
 long kipc_ep_restrict(const struct kipc_file *from, const struct kipc_op_restrict *op);
+/*
+ * What goes into a message for the handle @filp: another one with its rights and its
+ * badge, charged to the calling process. -EOPNOTSUPP: it may not, -EBADF: its endpoint has ended.
+ */
+struct file *kipc_ep_clone(const struct file *filp);
 void kipc_ep_stat(struct kipc_ep *ep, struct kipc_endpoint *info);
 int kipc_ep_set(struct kipc_ep *ep, const struct kipc_op_stat *op, bool check);
 /* Remove now; with @check as the caller may */

@@ -66,6 +66,10 @@ unsigned long kipc_user_reply_room_max = 16UL << 20;
 module_param_named(user_reply_room_max, kipc_user_reply_room_max, ulong, 0644);
 MODULE_PARM_DESC(user_reply_room_max, "reply room of one user's asynchronous calls, bytes");
 
+unsigned int kipc_user_files_max = 1024;
+module_param_cb(user_files_max, &kipc_count_ops, &kipc_user_files_max, 0644);
+MODULE_PARM_DESC(user_files_max, "files one user may have in messages that were not received yet");
+
 unsigned int kipc_handles_max = 4096;
 module_param_cb(handles_max, &kipc_count_ops, &kipc_handles_max, 0644);
 MODULE_PARM_DESC(handles_max, "handles open on one endpoint");
@@ -86,7 +90,7 @@ void kipc_limits_get(struct kipc_limits *limits)
 {
 	memset(limits, 0, sizeof(*limits));
 	limits->abi = KIPC_ABI_VERSION;
-	limits->features = KIPC_FEATURE_RESTRICT;
+	limits->features = KIPC_FEATURE_RESTRICT | KIPC_FEATURE_FILES;
 	limits->msg_max = READ_ONCE(kipc_msg_max);
 	limits->endpoints_max = READ_ONCE(kipc_endpoints_max);
 	limits->user_endpoints_max = READ_ONCE(kipc_user_endpoints_max);
@@ -94,6 +98,7 @@ void kipc_limits_get(struct kipc_limits *limits)
 	limits->user_capacity_max = READ_ONCE(kipc_user_capacity_max);
 	limits->user_reply_room_max = READ_ONCE(kipc_user_reply_room_max);
 	limits->user_calls_max = READ_ONCE(kipc_user_calls_max);
+	limits->user_files_max = READ_ONCE(kipc_user_files_max);
 	limits->handles_max = READ_ONCE(kipc_handles_max);
 	limits->waiters_max = READ_ONCE(kipc_waiters_max);
 	limits->default_max_size = min(KIPC_DEFAULT_MAX_SIZE, limits->msg_max);

@@ -20,6 +20,7 @@ extern unsigned int kipc_user_endpoints_max;
 extern unsigned long kipc_user_capacity_max;
 extern unsigned int kipc_user_calls_max;
 extern unsigned long kipc_user_reply_room_max;
+extern unsigned int kipc_user_files_max;
 extern unsigned int kipc_handles_max;
 extern unsigned int kipc_waiters_max;
 extern unsigned int kipc_spares_max;

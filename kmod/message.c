@@ -8,6 +8,7 @@
 #include <linux/user_namespace.h>
 
 #include "call.h"
+#include "endpoint.h"
 #include "limits.h"
 #include "message.h"
 #include "pins.h"
@@ -56,10 +57,17 @@ noinline int kipc_segs_import_iov(struct kipc_segs *segs, const struct kipc_payl
 	struct kipc_iovec *seg;
 	int err;
 
-	if (payload->nfds)
-		return -EOPNOTSUPP;
-	/* Without segments: that it came here means that the length is too large */
-	if (payload->fds || !payload->iovcnt || payload->iovcnt > KIPC_IOV_MAX || payload->len)
+	if (payload->nfds > KIPC_FILES_MAX || !payload->nfds != !payload->fds)
+		return -EINVAL;
+	if (!payload->iovcnt) {
+		if (payload->len > S64_MAX)
+			return -EINVAL;
+		segs->nr = 1;
+		segs->total = payload->len;
+		segs->seg = (const struct kipc_iovec *)payload;
+		return 0;
+	}
+	if (payload->iovcnt > KIPC_IOV_MAX || payload->len)
 		return -EINVAL;
 	seg = segs->fast;
 	if (payload->iovcnt > KIPC_FAST_SEGS) {
@@ -232,6 +240,21 @@ struct kipc_msg *kipc_msg_new(struct kipc_pool *pool, const struct kipc_segs *se
 	return msg;
 }
 
+noinline int kipc_msg_attach(struct kipc_msg *msg, struct kipc_file *file,
+			     const struct kipc_ep *ep, const struct kipc_payload *payload)
+{
+	struct kipc_files *files;
+
+	if (!(ep->flags & KIPC_ENDPOINT_FILES))
+		return -EOPNOTSUPP;
+	files = kipc_files_new(file, payload);
+	if (IS_ERR(files))
+		return PTR_ERR(files);
+	msg->files = files;
+	msg->nfds = files->nr;
+	return 0;
+}
+
 void kipc_msg_free(struct kipc_msg *msg)
 {
 	WARN_ON_ONCE(msg->share || msg->waiter || !hlist_unhashed(&msg->link));
@@ -239,6 +262,8 @@ void kipc_msg_free(struct kipc_msg *msg)
 	if (unlikely(msg->cred))
 		put_cred(msg->cred);
 	kipc_msg_unpin(msg);
+	if (unlikely(msg->nfds) && msg->files)
+		kipc_files_free(msg->files);
 	if (msg->call) {
 		kipc_call_destroy(to_call(msg));
 		kipc_body_free(&msg->body, KIPC_KIND_CALL);

@@ -38,11 +38,13 @@
 #include <linux/uidgid.h>
 #include <linux/kipc.h>
 
+#include "files.h"
 #include "index.h"
 #include "pool.h"
 #include "window.h"
 
 struct kipc_ep;
+struct kipc_file;
 struct kipc_share;
 
 struct iov_iter;
@@ -174,6 +176,7 @@ enum kipc_msg_state {
  * @waiting: counted as a waiter (ep->lock)
  * @done: see above
  * @spent: the payload is not needed any more (ep->lock)
+ * @nfds: files that came with it; constant
  * @error: outcome, 0 or negative errno, valid with @done
  * @deliveries: commits so far (ep->lock)
  * @peeks: RECVs with PEEK that read the payload (ep->lock)
@@ -182,6 +185,8 @@ enum kipc_msg_state {
  * @waiter: the task to wake with @done (ep->lock)
  * @cred: its rights, held, if it sends through a device file: until it is
  *	admitted they are asked again; else NULL
+ * @files: with @nfds: those, until nobody will receive them any more (ep->lock; who
+ *	has claimed it may read them without)
  * @window: the payload in its sender's own memory, if it is @pinned: open until it was
  *	received, or the sender has left
  * @inline_data: small payloads
@@ -211,6 +216,7 @@ struct kipc_msg {
 			bool waiting;
 			bool done;
 			bool spent;
+			u8 nfds;
 		};
 	};
 	int error;
@@ -219,11 +225,12 @@ struct kipc_msg {
 	struct kipc_share *share;
 	struct task_struct *waiter;
 	const struct cred *cred;
+	struct kipc_files *files;
 	struct kipc_window window;
 	u8 inline_data[KIPC_INLINE_SIZE];
 };
 
-static_assert(offsetof(struct kipc_msg, spent) < offsetof(struct kipc_msg, flags) +
+static_assert(offsetof(struct kipc_msg, nfds) < offsetof(struct kipc_msg, flags) +
 	      sizeof_field(struct kipc_msg, flags));
 
 static inline u64 kipc_msg_type(const struct kipc_msg *msg)
@@ -249,6 +256,9 @@ static inline bool kipc_msg_queued(const struct kipc_msg *msg)
  */
 struct kipc_msg *kipc_msg_new(struct kipc_pool *pool, const struct kipc_segs *segs, u64 type,
 			      u32 prio, enum kipc_kind kind, bool pin, ktime_t now);
+/* Files go with a new message, to be sent through @file */
+int kipc_msg_attach(struct kipc_msg *msg, struct kipc_file *file, const struct kipc_ep *ep,
+		    const struct kipc_payload *payload);
 /*
  * Copy the first @size bytes of its payload to @segs; -EFAULT, -EINTR (killed), -ESTALE
  * (its sender has left, or it was received by another)

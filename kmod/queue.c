@@ -452,6 +452,8 @@ void kipc_settle(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *af
 	kipc_uncharge(ep, msg, after);
 	kipc_share_put(ep, msg->share, after);
 	msg->share = NULL;
+	if (unlikely(msg->nfds))
+		kipc_after_files(after, msg);
 }
 
 /* In and out of the queue */
@@ -806,8 +808,11 @@ bool kipc_commit(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_file *fil
 	trace_kipc_deliver(ep, msg);
 	if (msg->call) {
 		kipc_uncharge(ep, msg, after);
-		if (!to_call(msg)->idempotent)
+		if (!to_call(msg)->idempotent) {
 			kipc_after_spend(after, msg);
+			if (unlikely(msg->nfds))
+				kipc_after_files(after, msg);
+		}
 		kipc_call_deliver(ep, to_call(msg), file);
 	} else {
 		kipc_done(ep, msg, 0, after);

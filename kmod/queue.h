@@ -167,7 +167,7 @@ void kipc_receiver_remove(struct kipc_ep *ep, struct kipc_receiver *receiver,
 void kipc_giveup(struct kipc_ep *ep, struct kipc_msg *msg, int error, struct kipc_after *after);
 /* Set the outcome and wake who waits for it */
 void kipc_done(struct kipc_ep *ep, struct kipc_msg *msg, int error, struct kipc_after *after);
-/* A message that is done is not charged any more */
+/* A message that is done is not charged any more, and nobody will receive its files */
 void kipc_settle(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after);
 
 /* End everything that waits at a dead endpoint, a batch; true: there may be more */

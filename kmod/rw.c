@@ -73,7 +73,7 @@ static ssize_t kipc_read_take(struct kipc_file *file, struct kipc_recv *recv)
 ssize_t kipc_read(struct kipc_file *file, struct iov_iter *to, bool nowait)
 {
 	const struct kipc_op_recv op = {
-		.flags = KIPC_ANYSIZE | (nowait ? KIPC_NONBLOCK : 0),
+		.flags = KIPC_ANYSIZE | KIPC_NOFILES | (nowait ? KIPC_NONBLOCK : 0),
 		.deadline = KIPC_FOREVER,
 	};
 	struct kipc_recv recv;

@@ -36,7 +36,7 @@ static int kipc_recv_check(const struct kipc_op_recv *op)
 
 	if ((op->flags & ~KIPC_RECV_FLAGS) | op->reserved[0] | op->reserved[1])
 		return -EINVAL;
-	if (op->flags & (KIPC_LEASE | KIPC_NOFILES | KIPC_EVENTS))
+	if (op->flags & (KIPC_LEASE | KIPC_EVENTS))
 		return -EOPNOTSUPP;
 	/* The usual case */
 	if (!(selector | op->type | op->after | op->after_type))
@@ -82,11 +82,13 @@ int kipc_recv_prepare(struct kipc_recv *recv, struct kipc_file *file,
 	recv->receiver.cred = file->ep ? NULL : current_cred();
 	recv->receiver.room = op->flags & KIPC_RECV_SMALL ? U64_MAX : recv->segs.total;
 	recv->needed = 0;
+	recv->needed_files = 0;
 	recv->flags = 0;
 	recv->reply_error = 0;
 	recv->told = false;
 	recv->whom.pid = NULL;
 	recv->half = NULL;
+	recv->fds.nr = 0;
 	return 0;
 }
 
@@ -114,11 +116,25 @@ int kipc_recv_allowed(struct kipc_recv *recv, struct kipc_file *file, struct kip
 	return 0;
 }
 
+/* More files than there is room for, and none of them must be dropped? */
+static noinline bool kipc_recv_too_few(struct kipc_recv *recv, const struct kipc_msg *msg)
+{
+	if (recv->op->flags & (KIPC_PEEK | KIPC_NOFILES | KIPC_TRUNCATE) ||
+	    msg->nfds <= recv->op->payload.nfds)
+		return false;
+	recv->needed = msg->size;
+	recv->needed_files = msg->nfds;
+	return true;
+}
+
 bool kipc_recv_too_small(struct kipc_recv *recv, const struct kipc_msg *msg)
 {
+	if (unlikely(msg->nfds) && kipc_recv_too_few(recv, msg))
+		return true;
 	if (msg->size <= recv->segs.total || recv->op->flags & KIPC_TRUNCATE)
 		return false;
 	recv->needed = msg->size;
+	recv->needed_files = msg->nfds;
 	return true;
 }
 
@@ -159,6 +175,15 @@ fault:
 	return -EFAULT;
 }
 
+static noinline void kipc_recv_tell_files(const struct kipc_recv *recv,
+					  const struct kipc_msg *msg, struct kipc_result *result)
+{
+	if (recv->op->flags & KIPC_PEEK)
+		result->nfds = msg->nfds;
+	else if (recv->fds.nr < msg->nfds)
+		result->flags |= KIPC_RESULT_FILES_DROPPED;
+}
+
 /* What there is to tell of a message, for those who asked: -EFAULT */
 static int kipc_recv_tell(struct kipc_recv *recv, struct kipc_msg *msg)
 {
@@ -188,12 +213,26 @@ static int kipc_recv_tell(struct kipc_recv *recv, struct kipc_msg *msg)
 		.time = kipc_time_to_user(msg->time),
 		.flags = flags,
 		.prio = msg->prio,
+		.nfds = recv->fds.nr,
 		.deliveries = data_race(msg->deliveries) + 1,	/* likewise */
 		.reply_error = recv->reply_error,
 	};
+	if (unlikely(msg->nfds))
+		kipc_recv_tell_files(recv, msg, &result);
 	kipc_creds_tell_likewise(&msg->creds, &result, &recv->whom);
 	recv->told = true;
 	return kipc_result_write(recv->op->result, &result);
+}
+
+/* Descriptors of the files that are wanted: -EMFILE, -EFAULT */
+static noinline int kipc_recv_files(struct kipc_recv *recv, const struct kipc_msg *msg)
+{
+	const struct kipc_payload *room = &recv->op->payload;
+
+	if (recv->op->flags & (KIPC_PEEK | KIPC_NOFILES))
+		return 0;
+	return kipc_fds_reserve(&recv->fds, msg->files, min_t(u32, msg->nfds, room->nfds),
+				room->fds);
 }
 
 long kipc_recv_copy(struct kipc_recv *recv, struct kipc_msg *msg)
@@ -204,6 +243,11 @@ long kipc_recv_copy(struct kipc_recv *recv, struct kipc_msg *msg)
 	err = kipc_msg_write(&recv->segs, msg, size);
 	if (err)
 		return err;
+	if (unlikely(msg->nfds)) {
+		err = kipc_recv_files(recv, msg);
+		if (err)
+			return err;
+	}
 	return kipc_recv_tell(recv, msg) ?: (long)size;
 }
 
@@ -401,6 +445,7 @@ static long kipc_recv_take(struct kipc_recv *recv, struct kipc_file *file, struc
 		else
 			copied = kipc_recv_copy(recv, msg);
 		err = kipc_recv_commit(recv, file, ep, msg, min(copied, 0L), &known_open);
+		kipc_fds_end(&recv->fds, err > 0);
 		if (err < 0)
 			return err;
 		if (err)
@@ -563,6 +608,7 @@ noinline long kipc_recv_failed(struct kipc_recv *recv, long err)
 {
 	struct kipc_result result = {
 		.size = err == -EMSGSIZE ? recv->needed : 0,
+		.nfds = err == -EMSGSIZE ? recv->needed_files : 0,
 		.flags = recv->flags,
 		.reply_error = recv->reply_error,
 	};
@@ -678,6 +724,13 @@ long kipc_send(struct kipc_file *file, struct kipc_ep *ep, const struct kipc_op_
 	}
 	msg->badge = file->badge;
 	msg->sync = op->flags & KIPC_SYNC;
+	if (unlikely(op->payload.nfds)) {
+		err = kipc_msg_attach(msg, file, ep, &op->payload);
+		if (err) {
+			kipc_msg_put(msg);
+			goto out;
+		}
+	}
 	err = kipc_send_msg(file, ep, msg, &deadline);
 out:
 	kipc_segs_free(&segs);

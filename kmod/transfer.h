@@ -13,6 +13,7 @@
 
 #include "call.h"
 #include "deadline.h"
+#include "files.h"
 #include "message.h"
 #include "queue.h"
 
@@ -41,11 +42,13 @@ int kipc_half_write(struct kipc_op_reply_recv __user *uop, u64 token, s32 reply_
  * @deadline: until when it may wait
  * @receiver: how it selects
  * @needed: the room that is needed, to be told with EMSGSIZE
+ * @needed_files: likewise
  * @flags: KIPC_RESULT_REPLIED or 0, to be told
  * @reply_error: to be told of the reply half
  * @told: a message has been, so that an error has to take it back
  * @whom: by whom it was sent; only as long as that is claimed
  * @half: the reply half; NULL: there is none, or it was made before a restart
+ * @fds: descriptors of the message's files, from its copy to the commit
  */
 struct kipc_recv {
 	const struct kipc_op_recv *op;
@@ -53,11 +56,13 @@ struct kipc_recv {
 	struct kipc_deadline deadline;
 	struct kipc_receiver receiver;
 	u64 needed;
+	u32 needed_files;
 	u32 flags;
 	s32 reply_error;
 	bool told;
 	struct kipc_told whom;
 	struct kipc_reply_half *half;
+	struct kipc_fds fds;
 };
 
 int kipc_recv_prepare(struct kipc_recv *recv, struct kipc_file *file,

@@ -6,6 +6,7 @@
 #include "deadline.c"
 #include "endpoint.c"
 #include "file.c"
+#include "files.c"
 #include "index.c"
 #include "ioctl.c"
 #include "limits.c"

@@ -37,6 +37,8 @@ static u64 kipc_charge_limit(enum kipc_charge what)
 		return READ_ONCE(kipc_user_calls_max);
 	case KIPC_CHARGE_REPLY_ROOM:
 		return READ_ONCE(kipc_user_reply_room_max);
+	case KIPC_CHARGE_FILES:
+		return READ_ONCE(kipc_user_files_max);
 	case KIPC_CHARGES:
 		break;
 	}

@@ -48,7 +48,7 @@ static const struct op ops[] = {
 	}, {
 		.name = "OPEN", .cmd = KIPC_IOC_OPEN, .files = DEVICE,
 		.flags = offsetof(struct kipc_op_open, flags),
-		.known = (1U << 13) - 1, .reserved = KIPC_OPEN_FILES,
+		.known = (1U << 13) - 1,
 		.zero = { ZERO(op_open, reserved), ZERO(op_open, attr.reserved) },
 	}, {
 		.name = "RESTRICT", .cmd = KIPC_IOC_RESTRICT, .files = HANDLE,
@@ -79,8 +79,8 @@ static const struct op ops[] = {
 		.flags = offsetof(struct kipc_op_recv, flags),
 		.known = KIPC_NONBLOCK | KIPC_REALTIME | KIPC_NORESTART | KIPC_PEEK |
 			 KIPC_TRUNCATE | KIPC_ANYSIZE | KIPC_NOCALLS | KIPC_TYPE_EQ |
-			 KIPC_TYPE_LE | KIPC_TYPE_NE,
-		.reserved = KIPC_LEASE | KIPC_NOFILES | KIPC_EVENTS,
+			 KIPC_TYPE_LE | KIPC_TYPE_NE | KIPC_NOFILES,
+		.reserved = KIPC_LEASE | KIPC_EVENTS,
 		.right = KIPC_RIGHT_RECV, .ret = 1,
 		/* type, after and after_type belong to flags that are not set */
 		.zero = { ZERO(op_recv, reserved), ZERO(op_recv, type),
@@ -97,8 +97,9 @@ static const struct op ops[] = {
 		.has_endpoint = true, .endpoint = offsetof(struct kipc_op_recv_batch, endpoint),
 		.flags = offsetof(struct kipc_op_recv_batch, flags),
 		.known = KIPC_NONBLOCK | KIPC_REALTIME | KIPC_NORESTART | KIPC_TRUNCATE |
-			 KIPC_ANYSIZE | KIPC_NOCALLS | KIPC_TYPE_EQ | KIPC_TYPE_LE | KIPC_TYPE_NE,
-		.reserved = KIPC_LEASE | KIPC_NOFILES | KIPC_EVENTS,
+			 KIPC_ANYSIZE | KIPC_NOCALLS | KIPC_TYPE_EQ | KIPC_TYPE_LE |
+			 KIPC_TYPE_NE | KIPC_NOFILES,
+		.reserved = KIPC_LEASE | KIPC_EVENTS,
 		.right = KIPC_RIGHT_RECV, .ret = 1,
 		.zero = { ZERO(op_recv_batch, pad), ZERO(op_recv_batch, reserved),
 			  ZERO(op_recv_batch, type) },
@@ -107,8 +108,8 @@ static const struct op ops[] = {
 		.endpoint = offsetof(struct kipc_op_rpc, endpoint),
 		.flags = offsetof(struct kipc_op_rpc, flags),
 		.known = KIPC_NONBLOCK | KIPC_REALTIME | KIPC_NORESTART | KIPC_IDEMPOTENT |
-			 KIPC_ASYNC | KIPC_NEXT | KIPC_TRUNCATE,
-		.reserved = KIPC_NOFILES, .right = KIPC_RIGHT_SEND, .ret = -EAGAIN,
+			 KIPC_ASYNC | KIPC_NEXT | KIPC_TRUNCATE | KIPC_NOFILES,
+		.right = KIPC_RIGHT_SEND, .ret = -EAGAIN,
 		.zero = { ZERO(op_rpc, pad), ZERO(op_rpc, reserved),
 			  ZERO(op_rpc, reply_room) },
 	}, {
@@ -120,8 +121,8 @@ static const struct op ops[] = {
 		.flags = offsetof(struct kipc_op_reply_recv, recv.flags),
 		.known = KIPC_NONBLOCK | KIPC_REALTIME | KIPC_NORESTART | KIPC_PEEK |
 			 KIPC_TRUNCATE | KIPC_ANYSIZE | KIPC_NOCALLS | KIPC_TYPE_EQ |
-			 KIPC_TYPE_LE | KIPC_TYPE_NE,
-		.reserved = KIPC_LEASE | KIPC_NOFILES | KIPC_EVENTS,
+			 KIPC_TYPE_LE | KIPC_TYPE_NE | KIPC_NOFILES,
+		.reserved = KIPC_LEASE | KIPC_EVENTS,
 		.right = KIPC_RIGHT_RECV, .ret = 1,
 		.zero = { ZERO(op_reply_recv, pad), ZERO(op_reply_recv, reserved),
 			  ZERO(op_reply_recv, recv.reserved),
@@ -399,33 +400,60 @@ TEST_F(abi, reserved_members_must_be_zero)
 	EXPECT_EQ(1, kt_stat(self->fd).msgs);
 }
 
-TEST_F(abi, files_in_payloads_are_not_supported)
+/* Where files are, and how many; whoever may take them */
+TEST_F(abi, files_in_payloads)
 {
+	int32_t fds[KIPC_FILES_MAX + 1] = { 0 };
 	struct kipc_op_send send = kt_send_op("x", 1);
 	struct kipc_op_recv recv = kt_recv_op(self->buf, MAX_SIZE, NULL);
 	struct kipc_op_rpc rpc = kt_rpc_op("x", 1, self->buf, 10, NULL);
 	struct kipc_op_reply reply = kt_reply_op(4711, "x", 1);
+	static const struct {
+		uint32_t nfds;
+		bool address;
+		bool valid;
+	} cases[] = {
+		{ 0, false, true }, { 0, true, false }, { 1, false, false }, { 1, true, true },
+		{ KIPC_FILES_MAX, true, true }, { KIPC_FILES_MAX + 1, true, false },
+		{ ~0U, true, false },
+	};
 
-	send.payload.nfds = 1;
-	EXPECT_EQ(-EOPNOTSUPP, kt_op_send(self->fd, &send));
-	recv.payload.nfds = 16;
-	EXPECT_EQ(-EOPNOTSUPP, kt_op_recv(self->fd, &recv));
-	rpc.request.nfds = 1;
-	EXPECT_EQ(-EOPNOTSUPP, kt_op_rpc(self->fd, &rpc));
-	rpc.request.nfds = 0;
-	rpc.reply.nfds = 1;
-	EXPECT_EQ(-EOPNOTSUPP, kt_op_rpc(self->fd, &rpc));
-	reply.payload.nfds = 1;
-	EXPECT_EQ(-EOPNOTSUPP, kt_op_reply(self->fd, &reply));
+	rpc.flags = KIPC_NONBLOCK;
+	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+		uint64_t address = cases[i].address ? kt_ptr(fds) : 0;
+		uint32_t nfds = cases[i].nfds;
+		bool valid = cases[i].valid;
+		/* to an endpoint that takes none */
+		long sent = nfds ? -EOPNOTSUPP : 0;
 
-	/* an address of no files at all */
-	send.payload.nfds = 0;
-	send.payload.fds = kt_ptr(self->buf);
-	EXPECT_EQ(-EINVAL, kt_op_send(self->fd, &send));
-	recv.payload.nfds = 0;
-	recv.payload.fds = 1;
-	EXPECT_EQ(-EINVAL, kt_op_recv(self->fd, &recv));
-	EXPECT_EQ(1, kt_stat(self->fd).msgs);
+		send.payload.fds = address;
+		send.payload.nfds = nfds;
+		EXPECT_EQ(valid ? sent : -EINVAL, kt_op_send(self->fd, &send)) TH_LOG("%u", i);
+		recv.payload.fds = address;
+		recv.payload.nfds = nfds;
+		recv.flags = KIPC_PEEK | KIPC_NONBLOCK;
+		EXPECT_EQ(valid ? 1 : -EINVAL, kt_op_recv(self->fd, &recv)) TH_LOG("%u", i);
+		rpc.request.fds = address;
+		rpc.request.nfds = nfds;
+		EXPECT_EQ(!valid ? -EINVAL : nfds ? -EOPNOTSUPP : -EAGAIN,
+			  kt_op_rpc(self->fd, &rpc)) TH_LOG("%u", i);
+		rpc.request = (struct kipc_payload){ 0 };
+		rpc.reply.fds = address;
+		rpc.reply.nfds = nfds;
+		EXPECT_EQ(valid ? -EAGAIN : -EINVAL, kt_op_rpc(self->fd, &rpc)) TH_LOG("%u", i);
+		rpc.reply.fds = 0;
+		rpc.reply.nfds = 0;
+		reply.payload.fds = address;
+		reply.payload.nfds = nfds;
+		EXPECT_EQ(valid ? -ENOENT : -EINVAL, kt_op_reply(self->fd, &reply))
+			TH_LOG("%u", i);
+	}
+	/* no room for files in what an asynchronous call will get */
+	rpc.flags = KIPC_ASYNC;
+	rpc.reply = (struct kipc_payload){ .fds = kt_ptr(fds), .nfds = 1 };
+	EXPECT_EQ(-EINVAL, kt_op_rpc(self->fd, &rpc));
+	/* the one that was there, and the one of the case without any */
+	EXPECT_EQ(2, kt_stat(self->fd).msgs);
 }
 
 TEST_F(abi, operations_of_later_versions)
@@ -440,8 +468,6 @@ TEST_F(abi, operations_of_later_versions)
 		EXPECT_EQ(-EOPNOTSUPP, kt_ioctl(fds[i], KIPC_IOC_EVENT, &event));
 		EXPECT_EQ(-EOPNOTSUPP, kt_ioctl(fds[i], KIPC_IOC_NOTIFY, &notify));
 	}
-	EXPECT_EQ(-EOPNOTSUPP, kt_openl(self->dev, .rights = KT_ALL_RIGHTS,
-					.flags = KIPC_OPEN_CREATE | KIPC_OPEN_FILES));
 }
 
 TEST_F(abi, unknown_operations)
@@ -859,7 +885,7 @@ TEST_F(abi, limits_are_the_parameters)
 		kt_poison(&limits, sizeof(limits));
 		EXPECT_EQ(0, kt_info(fd ? self->fd : self->dev, &limits));
 		EXPECT_EQ(KIPC_ABI_VERSION, limits.abi);
-		EXPECT_EQ(0, limits.features);
+		EXPECT_EQ(KIPC_FEATURE_FILES, limits.features);
 		EXPECT_EQ(kt_param("endpoints_max"), limits.endpoints_max);
 		EXPECT_EQ(kt_param("msg_max"), limits.msg_max);
 		EXPECT_EQ(kt_param("capacity_max"), limits.capacity_max);
@@ -867,6 +893,7 @@ TEST_F(abi, limits_are_the_parameters)
 		EXPECT_EQ(kt_param("user_capacity_max"), limits.user_capacity_max);
 		EXPECT_EQ(kt_param("user_calls_max"), limits.user_calls_max);
 		EXPECT_EQ(kt_param("user_reply_room_max"), limits.user_reply_room_max);
+		EXPECT_EQ(kt_param("user_files_max"), limits.user_files_max);
 		EXPECT_EQ(kt_param("handles_max"), limits.handles_max);
 		EXPECT_EQ(kt_param("waiters_max"), limits.waiters_max);
 		EXPECT_EQ(8192, limits.default_max_size);

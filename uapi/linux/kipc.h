@@ -167,6 +167,7 @@
  * @waiters_max: tasks waiting at one endpoint
  * @default_max_size: max_size that 0 stands for, bytes
  * @default_max_msgs: max_msgs that 0 stands for
+ * @user_files_max: files one user may have in messages and replies on their way
  * @reserved: 0
  *
  * No right is needed; works on device files and handles. The limits are the
@@ -186,7 +187,8 @@ struct kipc_limits {
 	__u32 waiters_max;
 	__u32 default_max_size;
 	__u32 default_max_msgs;
-	__u32 reserved[9];
+	__u32 user_files_max;
+	__u32 reserved[8];
 };
 
 /**
