@@ -403,7 +403,7 @@ TEST_F(abi, reserved_members_must_be_zero)
 /* Where files are, and how many; whoever may take them */
 TEST_F(abi, files_in_payloads)
 {
-	int32_t fds[KIPC_FILES_MAX + 1] = { 0 };
+	int32_t fds[KIPC_FILES_MAX + 1], file = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
 	struct kipc_op_send send = kt_send_op("x", 1);
 	struct kipc_op_recv recv = kt_recv_op(self->buf, MAX_SIZE, NULL);
 	struct kipc_op_rpc rpc = kt_rpc_op("x", 1, self->buf, 10, NULL);
@@ -418,6 +418,8 @@ TEST_F(abi, files_in_payloads)
 		{ ~0U, true, false },
 	};
 
+	for (unsigned int i = 0; i < ARRAY_SIZE(fds); i++)
+		fds[i] = file;
 	rpc.flags = KIPC_NONBLOCK;
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
 		uint64_t address = cases[i].address ? kt_ptr(fds) : 0;
@@ -452,6 +454,7 @@ TEST_F(abi, files_in_payloads)
 	rpc.flags = KIPC_ASYNC;
 	rpc.reply = (struct kipc_payload){ .fds = kt_ptr(fds), .nfds = 1 };
 	EXPECT_EQ(-EINVAL, kt_op_rpc(self->fd, &rpc));
+	close(file);
 	/* the one that was there, and the one of the case without any */
 	EXPECT_EQ(2, kt_stat(self->fd).msgs);
 }
