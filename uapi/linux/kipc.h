@@ -34,7 +34,7 @@
  * written), EINVAL, E2BIG, ENOTTY (no such operation), EBADF (not possible on
  * this kind of file, or the handle lacks the right), EIDRM (the endpoint was
  * removed, or the namespace ended), ENOMEM, EOPNOTSUPP (reserved for a later
- * version: leases, events, notices, files).
+ * version: leases, events, notices).
  *
  * Operations that can wait also give: EAGAIN (it would have to wait, and
  * KIPC_NONBLOCK, O_NONBLOCK or a @deadline of 0 forbids it), ETIMEDOUT
@@ -45,6 +45,15 @@
  * @deadline is absolute, in nanoseconds on CLOCK_MONOTONIC as the caller's time
  * namespace shows it (CLOCK_REALTIME with KIPC_REALTIME); KIPC_FOREVER is none.
  * A deadline that has already passed tries once. No deadline fires early.
+ *
+ * Files travel with messages (to endpoints made with KIPC_OPEN_FILES) and with
+ * replies (to callers with room for them), see struct kipc_payload. Who sends
+ * gets, beside the errors of the operation and with nothing sent: EBADF (no open
+ * descriptor, or a handle whose endpoint has ended), EOPNOTSUPP (the endpoint
+ * takes no files, or this kind of file does not travel), EDQUOT (user_files_max,
+ * or too many handles on what a handle is for; ENOSPC likewise), ENFILE. Who
+ * receives: EMSGSIZE (more files than there is room for), EMFILE (no descriptors
+ * left); what was to be received is still there.
  */
 
 /*
@@ -99,7 +108,7 @@
 #define KIPC_OPEN_KEEP_BY_ANY	(1U << 3)	/* any handle keeps it alive */
 #define KIPC_OPEN_RENDEZVOUS	(1U << 4)	/* a send waits for a receiver */
 #define KIPC_OPEN_ONEWAY	(1U << 5)	/* takes no calls */
-#define KIPC_OPEN_FILES		(1U << 6)	/* takes files (reserved) */
+#define KIPC_OPEN_FILES		(1U << 6)	/* takes files; not with PERSIST */
 #define KIPC_OPEN_NONBLOCK	(1U << 7)	/* handle gets O_NONBLOCK; OPEN never waits */
 #define KIPC_OPEN_ANY_OWNER	(1U << 8)	/* accept any creator */
 #define KIPC_OPEN_EXPECT_UID	(1U << 9)	/* accept creator @expect_uid only */
@@ -119,7 +128,7 @@
 #define KIPC_TRUNCATE		(1U << 8)	/* cut what does not fit */
 #define KIPC_ANYSIZE		(1U << 9)	/* RECV: room below max_size is meant */
 #define KIPC_LEASE		(1U << 10)	/* RECV: take on approval (reserved) */
-#define KIPC_NOFILES		(1U << 11)	/* RECV, RPC: drop files (reserved) */
+#define KIPC_NOFILES		(1U << 11)	/* RECV, RPC: drop the files */
 #define KIPC_NOCALLS		(1U << 12)	/* RECV: one-way messages only */
 #define KIPC_TYPE_EQ		(1U << 16)	/* RECV: type == @type */
 #define KIPC_TYPE_LE		(1U << 17)	/* RECV: lowest type <= @type first */
@@ -132,7 +141,7 @@
 #define KIPC_RESULT_EVENT	(1U << 2)	/* reserved */
 #define KIPC_RESULT_REDELIVERED	(1U << 3)	/* an earlier receiver died with it */
 #define KIPC_RESULT_TRUNCATED	(1U << 4)	/* payload was cut to the room given */
-#define KIPC_RESULT_FILES_DROPPED (1U << 5)	/* reserved */
+#define KIPC_RESULT_FILES_DROPPED (1U << 5) /* files that came with it were dropped */
 #define KIPC_RESULT_DELIVERED	(1U << 6)	/* a receiver took it: it may have acted */
 #define KIPC_RESULT_REMOTE	(1U << 7)	/* the errno is the server's own */
 #define KIPC_RESULT_REPLIED	(1U << 8)	/* REPLY_RECV: the reply half is done */
@@ -142,7 +151,7 @@
 #define KIPC_ENDPOINT_KEEP_BY_ANY	(1U << 1)
 #define KIPC_ENDPOINT_RENDEZVOUS	(1U << 2)
 #define KIPC_ENDPOINT_ONEWAY		(1U << 3)
-#define KIPC_ENDPOINT_FILES		(1U << 4)	/* reserved */
+#define KIPC_ENDPOINT_FILES		(1U << 4)
 
 /* What KIPC_IOC_SET changes */
 #define KIPC_SET_MODE		(1U << 0)
@@ -221,12 +230,20 @@ struct kipc_iovec {
  * struct kipc_payload - where a payload is read from or written to
  * @base: @iovcnt 0: address of the bytes; else address of struct kipc_iovec[]
  * @len: @iovcnt 0: bytes at @base; else 0
- * @fds: address of __s32[] (reserved: 0)
+ * @fds: address of __s32[@nfds]: descriptors to send, or room for those received; 0
+ *	without any
  * @iovcnt: segments, 0 to KIPC_IOV_MAX
- * @nfds: files (reserved: 0)
+ * @nfds: files, 0 to KIPC_FILES_MAX
  *
  * The sum of the segments must not exceed 2^63 - 1 (EINVAL). More than
- * KIPC_IOV_MAX segments are EINVAL.
+ * KIPC_IOV_MAX segments, or KIPC_FILES_MAX files, are EINVAL.
+ *
+ * Regular files (memfd among them), directories, pipes and FIFOs, eventfd,
+ * timerfd, pidfd, IPv4 and IPv6 sockets, and handles with KIPC_RIGHT_SEND alone on an
+ * endpoint that is not KEEP_BY_ANY travel; nothing else, as other files could hold
+ * files that hold them. The receiver has another descriptor (close-on-exec) of the
+ * same open file, but of a handle a new one for the same endpoint, with the same
+ * rights. Until it is received a file is charged to the user who sent it.
  */
 struct kipc_payload {
 	__u64 base;
@@ -250,7 +267,7 @@ struct kipc_payload {
  *	reader's time namespace shows it
  * @flags: KIPC_RESULT_*
  * @prio: priority
- * @nfds: reserved: 0
+ * @nfds: descriptors stored; with KIPC_PEEK, and with EMSGSIZE, files it has
  * @deliveries: how often it was delivered, this time included
  * @uid: effective uid of the sender (of the replier) when it was sent, in the
  *	reader's user namespace; KIPC_ID_UNMAPPED if it has none there. What is
@@ -346,7 +363,8 @@ struct kipc_endpoint {
  * the user namespace that owns the namespace; CAP_IPC_OWNER overrides all. A
  * new endpoint gives its creator every right, whatever @mode says. It dies with
  * its last RECV handle (KEEP_BY_ANY: with its last handle; PERSIST: on REMOVE),
- * so creating one without RECV right and without either flag is EINVAL. When it
+ * so creating one without RECV right and without either flag is EINVAL, and so is
+ * FILES with PERSIST: nobody need ever receive them. When it
  * exists already, the flags and members that shape a new one are ignored.
  *
  * Impostors: an existing endpoint whose creator is neither root (uid 0 of the
@@ -487,16 +505,16 @@ struct kipc_op_send {
 
 /**
  * struct kipc_op_recv - KIPC_IOC_RECV: take one message
- * @flags: NONBLOCK REALTIME NORESTART PEEK TRUNCATE ANYSIZE NOCALLS and at most
+ * @flags: NONBLOCK REALTIME NORESTART PEEK TRUNCATE ANYSIZE NOCALLS NOFILES and at most
  *	one of TYPE_EQ TYPE_LE TYPE_NE; none of those: any type
  * @endpoint: id; device file only
  * @type: what TYPE_* compares with; else 0
  * @after: with KIPC_PEEK: only what comes after this cursor, 0: from the start
  * @after_type: with KIPC_PEEK and KIPC_TYPE_LE: the type that goes with @after
  * @deadline: until when to wait
- * @payload: room for the bytes
+ * @payload: room for the bytes and files
  * @result: address of struct kipc_result, or 0; also written with EMSGSIZE of
- *	ANYSIZE (@size is what is needed)
+ *	ANYSIZE and of files (@size and @nfds are what is needed)
  * @reserved: 0
  *
  * Takes by priority, then first come first served; TYPE_LE takes the lowest
@@ -505,10 +523,12 @@ struct kipc_op_send {
  * device file, calls stay where they are (as with KIPC_NOCALLS). A failed
  * receive leaves the message in its place, even if it failed after bytes were
  * copied. PEEK neither takes nor waits for what it has already shown: with
- * @after it walks the queue in the order of its selector. Needs
- * KIPC_RIGHT_RECV, on a device file r.
+ * @after it walks the queue in the order of its selector, and it takes no files. Files
+ * that there is no room for are dropped with NOFILES (all of them) or TRUNCATE (the
+ * last ones), which the result tells by KIPC_RESULT_FILES_DROPPED; without these
+ * flags they are EMSGSIZE. Needs KIPC_RIGHT_RECV, on a device file r.
  *
- * Return: bytes stored, or EACCES, EMSGSIZE, ESHUTDOWN, EAGAIN, ETIMEDOUT,
+ * Return: bytes stored, or EACCES, EMSGSIZE, EMFILE, ESHUTDOWN, EAGAIN, ETIMEDOUT,
  * EINTR, EIDRM.
  */
 struct kipc_op_recv {
@@ -550,7 +570,7 @@ struct kipc_batch_msg {
  * @reserved: 0
  *
  * As if SEND were called for each message in turn, with one deadline, up to the
- * first error. The payloads stand one behind the other, each from the next
+ * first error, and without files. The payloads stand one behind the other, each from the next
  * multiple of KIPC_BATCH_ALIGN bytes after @base on. Needs what SEND needs.
  *
  * Return: messages sent, the first ones; the error that ended it is told when it is
@@ -587,7 +607,9 @@ struct kipc_op_send_batch {
  * of its selector, as long as they fit into the rest of the room. It never waits
  * for more. The payloads are stored one behind the other, each from the next
  * multiple of KIPC_BATCH_ALIGN bytes after @base on, result->size bytes; TRUNCATE
- * cuts the first only. Calls may be among them, each with its token. What was
+ * cuts the first only. Files are not received: a message that has some ends the batch
+ * before it (EMSGSIZE if it is the first), unless NOFILES or TRUNCATE drops them.
+ * Calls may be among the messages, each with its token. What was
  * not returned is still in its place. Needs what RECV needs.
  *
  * Return: messages taken; without any, an error as of RECV.
@@ -607,7 +629,7 @@ struct kipc_op_recv_batch {
 
 /**
  * struct kipc_op_rpc - KIPC_IOC_RPC: a call, and the wait for its reply
- * @flags: NONBLOCK REALTIME NORESTART IDEMPOTENT ASYNC NEXT TRUNCATE
+ * @flags: NONBLOCK REALTIME NORESTART IDEMPOTENT ASYNC NEXT TRUNCATE NOFILES
  * @endpoint: id; device file only; ignored with @token, 0 with KIPC_NEXT
  * @token: 0 makes a new call; else the caller token of the call to go on
  *	waiting for. Written when the call outlives this system call: it was
@@ -631,8 +653,8 @@ struct kipc_op_recv_batch {
  * ends the call as before; for an ASYNC call it ends only the wait, with EAGAIN
  * (a call's fate is never EAGAIN, unless with KIPC_RESULT_REMOTE). KIPC_NEXT:
  * the same for whichever ASYNC call of this file has finished, oldest first.
- * When a reply cannot be stored (EFAULT, or EMSGSIZE because there is less room
- * now than was declared) the call can be collected again by @token. If there is no
+ * When a reply cannot be stored (EFAULT, EMFILE, or EMSGSIZE because there is less
+ * room now than was declared) the call can be collected again by @token. If there is no
  * memory to keep a large reply until then, what is collected is ENOMEM with DELIVERED.
  *
  * ASYNC never sleeps (EAGAIN when the message cannot be admitted at once) and
@@ -644,8 +666,12 @@ struct kipc_op_recv_batch {
  *
  * A reply that is larger than the room is not kept: EMSGSIZE with DELIVERED
  * and the size it had, or with TRUNCATE its beginning. Room beyond max_size, as
- * it is when the call is made, does not count. Closing the file cancels
- * its outstanding calls.
+ * it is when the call is made, does not count. The same holds for files that are
+ * more than @reply has room for; with NOFILES all are dropped. The reply to an ASYNC
+ * call brings none: they are dropped. What is dropped of a reply that is told, the
+ * result tells by KIPC_RESULT_FILES_DROPPED. A request's files are kept with
+ * IDEMPOTENT, for its next delivery, until the call is answered or given up.
+ * Closing the file cancels its outstanding calls.
  *
  * Return: bytes of the reply stored; ASYNC: 0; or the call's fate: the server's
  * status with KIPC_RESULT_REMOTE; ECONNRESET with DELIVERED (the server died
@@ -680,7 +706,7 @@ struct kipc_op_rpc {
  *	with it and KIPC_RESULT_REMOTE; the payload is still delivered
  * @flags: 0
  * @type: for the caller's result
- * @payload: the bytes of the reply, at most the endpoint's max_size
+ * @payload: the bytes of the reply, at most the endpoint's max_size, and its files
  * @reserved: 0
  *
  * Handles with KIPC_RIGHT_RECV. Never waits for anybody. The token is used up
