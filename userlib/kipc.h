@@ -64,8 +64,8 @@ extern "C" {
  * @endpoint: id of the endpoint if fd is a device file, else 0
  * @iovcnt: segments in @iov, 0 to KIPC_IOV_MAX
  * @iov: the bytes, or the room for them
- * @fds: files; reserved
- * @nfds: number of @fds to send, or room for; reserved: 0
+ * @fds: descriptors of the files to send, or room for those received
+ * @nfds: how many, 0 to KIPC_FILES_MAX; result.nfds says how many were received
  * @status: of a reply: 0, or a positive errno up to KIPC_STATUS_MAX
  * @after: KIPC_PEEK: cursor, result.token of the message before; 0: the first
  * @after_type: KIPC_PEEK with KIPC_TYPE_LE: and its result.type
