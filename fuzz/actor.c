@@ -80,6 +80,11 @@ int slot_fd(const struct op *op)
 	return fds[op->arg[A_FD] % SLOTS];
 }
 
+int fd_in(uint64_t slot)
+{
+	return fds[slot % SLOTS];
+}
+
 long keep_fd(const struct op *op, long fd)
 {
 	int *slot = &fds[op->arg[A_TO] % SLOTS];

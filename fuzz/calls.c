@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The ioctls: their structs, and the memory that they and what they name lie in. */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "fuzz.h"
 
 #define STRUCT_ROOM	(5 * PAGE)	/* for any size that an ioctl number can tell */
-#define IOV_ROOM	(5 * PAGE)
+#define IOV_ROOM	(5 * PAGE)	/* segments, and behind them descriptors */
 #define IOVS		1026U
+#define FILES		32U
 #define ARENA		(1280U << 10)
 
 struct arena {
@@ -103,6 +108,75 @@ static char *place(unsigned int actor, uint64_t where, uint64_t len, char *good)
 	}
 }
 
+static int32_t *files_at(unsigned int actor, bool second)
+{
+	char *rooms = arenas[actor].structs + STRUCT_ROOM;
+
+	return (int32_t *)(rooms + (second ? 2 : 1) * IOV_ROOM) - FILES;
+}
+
+/* A file that is made to be sent */
+static int new_file(const struct op *op, uint64_t kind)
+{
+	int ends[2];
+
+	switch (kind % 8) {
+	case 0:
+		return eventfd(0, EFD_CLOEXEC);
+	case 1:
+		return memfd_create("fuzz", MFD_CLOEXEC);
+	case 2:
+		if (pipe2(ends, O_CLOEXEC))
+			return -1;
+		close(ends[0]);
+		return ends[1];
+	case 3:
+		return socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	case 4:
+		return open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	case 5:
+		return fcntl(slot_fd(op), F_DUPFD_CLOEXEC, 0);
+	default:
+		return fcntl(fd_in(kind), F_DUPFD_CLOEXEC, 0);
+	}
+}
+
+/* What goes with a payload; files to send are new, and there until files_end() */
+static void files_add(unsigned int actor, const struct op *op, bool second,
+		      struct kipc_payload *to)
+{
+	uint64_t files = op->arg[second ? A_FILES2 : A_FILES];
+	uint32_t n = second ? (uint32_t)files : (uint32_t)files % FILES, i;
+	int32_t *fds = files_at(actor, second);
+
+	if (!n)
+		return;
+	for (i = 0; i < FILES; i++)
+		fds[i] = !second && i < n ? new_file(op, (files >> 5) + i) : -1;
+	to->fds = (uintptr_t)place(actor, op->arg[second ? A_MEM2 : A_MEM], n * sizeof(*fds),
+				   (char *)fds);
+	to->nfds = n;
+}
+
+/* After the operation: of what was received the first goes into the slot for that */
+static void files_end(unsigned int actor, const struct op *op, const struct kipc_payload *sent,
+		      const struct kipc_payload *room, long ret)
+{
+	const int32_t *fds = files_at(actor, false);
+	unsigned int i;
+
+	for (i = 0; sent && i < sent->nfds && i < FILES; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	fds = files_at(actor, true);
+	for (i = 0; room && ret >= 0 && i < room->nfds && i < FILES; i++) {
+		if (fds[i] >= 0 && !i)
+			keep_fd(op, fds[i]);
+		else if (fds[i] >= 0)
+			close(fds[i]);
+	}
+}
+
 /* A payload: @second is the room for one, as opposed to one to send */
 static struct kipc_payload payload(unsigned int actor, const struct op *op, bool second)
 {
@@ -112,16 +186,23 @@ static struct kipc_payload payload(unsigned int actor, const struct op *op, bool
 	char *good = arena->bytes + (second && len <= ARENA / 2 ? ARENA / 2 : 0);
 	char *base = place(actor, where, len, good);
 	struct kipc_iovec *iov = (void *)(arena->structs + STRUCT_ROOM + (second ? IOV_ROOM : 0));
+	struct kipc_payload made = { 0 };
 
-	if (!n)
-		return (struct kipc_payload){ .base = (uintptr_t)base, .len = len };
+	files_add(actor, op, second, &made);
+	if (!n) {
+		made.base = (uintptr_t)base;
+		made.len = len;
+		return made;
+	}
 	for (i = 0; i < n && i < IOVS; i++) {
 		uint64_t from = len / n * i, to = i + 1 < n ? from + len / n : len;
 
 		iov[i].base = (uintptr_t)base + from;
 		iov[i].len = where == OVERFLOW ? 1ULL << 62 : to - from;
 	}
-	return (struct kipc_payload){ .base = (uintptr_t)iov, .iovcnt = (uint32_t)n };
+	made.base = (uintptr_t)iov;
+	made.iovcnt = (uint32_t)n;
+	return made;
 }
 
 static uint64_t result_at(unsigned int actor, const struct op *op, struct kipc_result *good)
@@ -262,8 +343,10 @@ static long do_send(unsigned int actor, const struct op *op)
 		.deadline = deadline(op, op->arg[A_FLAGS] & KIPC_REALTIME),
 		.payload = payload(actor, op, false),
 	};
+	long ret = call(actor, op, &data);
 
-	return call(actor, op, &data);
+	files_end(actor, op, &data.payload, NULL, ret);
+	return ret;
 }
 
 static struct kipc_op_recv recv_of(unsigned int actor, const struct op *op,
@@ -294,6 +377,7 @@ static long do_recv(unsigned int actor, const struct op *op)
 	data.after = value(op, A_AFTER);
 	data.after_type = value(op, A_TYPE2);
 	ret = call(actor, op, &data);
+	files_end(actor, op, NULL, &data.payload, ret);
 	keep_token(op, result.token);
 	return ret;
 }
@@ -374,6 +458,7 @@ static long do_rpc(unsigned int actor, const struct op *op)
 	if (!(data.flags & KIPC_ASYNC) || op->arg[A_LEN2])
 		data.reply = payload(actor, op, true);
 	ret = call(actor, op, &data);
+	files_end(actor, op, &data.request, &data.reply, ret);
 	keep_token(op, result.token ? result.token : data.token);
 	return ret;
 }
@@ -387,8 +472,10 @@ static long do_reply(unsigned int actor, const struct op *op)
 		.type = value(op, A_TYPE),
 		.payload = payload(actor, op, false),
 	};
+	long ret = call(actor, op, &data);
 
-	return call(actor, op, &data);
+	files_end(actor, op, &data.payload, NULL, ret);
+	return ret;
 }
 
 static long do_reply_recv(unsigned int actor, const struct op *op)
@@ -405,6 +492,7 @@ static long do_reply_recv(unsigned int actor, const struct op *op)
 
 	data.recv.type = value(op, A_TYPE2);
 	ret = call(actor, op, &data);
+	files_end(actor, op, &data.reply, &data.recv.payload, ret);
 	keep_token(op, result.token);
 	return ret;
 }

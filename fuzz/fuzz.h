@@ -64,6 +64,8 @@ enum argument {
 	A_MEM2,		/* ... and the room for one to receive */
 	A_LEN2,
 	A_IOV2,
+	A_FILES,	/* files to send: how many, and above those 5 bits which */
+	A_FILES2,	/* ... and room for so many */
 	A_RESULT,	/* where the result shall go */
 	A_ROOM,
 	A_TIME,		/* the deadline */
@@ -189,6 +191,7 @@ long do_rw(unsigned int actor, const struct op *op);	/* READ, WRITE */
 
 long do_op(unsigned int actor, const struct op *op);
 int slot_fd(const struct op *op);	/* the descriptor that it names */
+int fd_in(uint64_t slot);
 long keep_fd(const struct op *op, long fd);	/* into the slot for what it yields; or -errno */
 void actor_thread(unsigned int actor);	/* before the first do_op() of a thread */
 void actor_process(void);	/* ... of a process */

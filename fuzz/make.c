@@ -142,9 +142,11 @@ static uint64_t make_open_flags(void)
 {
 	uint64_t flags = make_flags("OPEN");
 
-	/* Alone these two forbid nearly all that is useful */
+	/* Alone this forbids nearly all that is useful */
 	if (!chance(10))
-		flags &= ~(uint64_t)(KIPC_OPEN_FILES | KIPC_OPEN_EXPECT_UID);
+		flags &= ~(uint64_t)KIPC_OPEN_EXPECT_UID;
+	if (!(flags & KIPC_OPEN_PERSIST) && chance(30))
+		flags |= KIPC_OPEN_FILES;
 	if (!(flags & KIPC_OPEN_WAIT) && chance(70))
 		flags |= KIPC_OPEN_CREATE;
 	else if (chance(60))
@@ -161,7 +163,7 @@ static uint64_t make_message_flags(const struct op *op)
 	    op->kind != OP_REPLY_RECV && op->kind != OP_SEND_BATCH && op->kind != OP_RECV_BATCH)
 		return chance(95) ? 0 : flags;
 	if (!chance(3))
-		flags &= ~(uint64_t)(KIPC_LEASE | KIPC_NOFILES | KIPC_EVENTS);
+		flags &= ~(uint64_t)(KIPC_LEASE | KIPC_EVENTS);
 	if (chance(4))
 		return flags;
 	switch (op->kind) {
@@ -171,7 +173,7 @@ static uint64_t make_message_flags(const struct op *op)
 		return flags & (KIPC_NONBLOCK | KIPC_REALTIME | KIPC_NORESTART);
 	case OP_RPC:
 		return flags & (KIPC_NONBLOCK | KIPC_REALTIME | KIPC_NORESTART | KIPC_IDEMPOTENT |
-				KIPC_ASYNC | KIPC_NEXT | KIPC_TRUNCATE);
+				KIPC_ASYNC | KIPC_NEXT | KIPC_TRUNCATE | KIPC_NOFILES);
 	default:
 		flags &= ~(uint64_t)(KIPC_SYNC | KIPC_IDEMPOTENT | KIPC_ASYNC | KIPC_NEXT);
 		if (op->kind != OP_RECV)
@@ -256,6 +258,10 @@ static uint64_t make_number(const struct op *op, enum argument arg)
 	case A_IOV:
 	case A_IOV2:
 		return PICK(iovs);
+	case A_FILES:
+		return (1 + below(chance(90) ? 4 : KIPC_FILES_MAX + 1)) | below(8) << 5;
+	case A_FILES2:
+		return 1 + below(chance(90) ? KIPC_FILES_MAX : KIPC_FILES_MAX + 2);
 	case A_US:
 		return below(chance(80) ? 1000 : 20000);
 	case A_N:
@@ -334,7 +340,10 @@ static unsigned int likelihood(const struct op *op, enum argument arg)
 	case A_IOV:
 	case A_IOV2:
 	case A_STATUS:
+	case A_FILES:
 		return 12;
+	case A_FILES2:
+		return 30;
 	case A_AFTER:
 		return op->arg[A_FLAGS] & KIPC_PEEK ? 60 : 2;
 	case A_TYPE:

@@ -20,7 +20,7 @@ static const char *const unshares[] = { "files", "net", "user", "usernet", NULL 
 static const char *const params[] = { "endpoints_max", "msg_max", "capacity_max",
 				      "user_endpoints_max", "user_capacity_max",
 				      "user_calls_max", "user_reply_room_max", "handles_max",
-				      "waiters_max", "pin_min", NULL };
+				      "waiters_max", "pin_min", "user_files_max", NULL };
 
 const struct kind_info kinds[KINDS] = {
 #define OP(name, cmd, weight, flags, how, ...) { #name, cmd, weight, flags, how, { __VA_ARGS__ } },
@@ -65,6 +65,8 @@ static const struct {
 	[A_MEM2] = { "mem2", PLACE },
 	[A_LEN2] = { "len2", NUMBER },
 	[A_IOV2] = { "iov2", NUMBER },
+	[A_FILES] = { "files", NUMBER },
+	[A_FILES2] = { "files2", NUMBER },
 	[A_RESULT] = { "result", PLACE },
 	[A_ROOM] = { "room", NUMBER },
 	[A_TIME] = { "time", TIME },

@@ -609,7 +609,10 @@ static noinline int kipc_rpc_files(struct kipc_rpc *rpc, const struct kipc_reply
 	return err;
 }
 
-/* The fate of a call that is done. 0: told; -EFAULT, -EMFILE, -EMSGSIZE: not, it can be asked again */
+/*
+ * The fate of a call that is done. 0: told; -EFAULT, -EMFILE, -EMSGSIZE: not, it can be
+ * asked again
+ */
 static int kipc_rpc_fate(struct kipc_rpc *rpc, struct kipc_call *call, long *fate)
 {
 	const struct kipc_reply *reply = call->reply;

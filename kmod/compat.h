@@ -9,6 +9,7 @@
 #ifndef _KIPC_COMPAT_H
 #define _KIPC_COMPAT_H
 
+#include <linux/fs.h>
 #include <linux/hrtimer.h>
 #include <linux/magic.h>
 #include <linux/version.h>
@@ -40,8 +41,13 @@ static inline void hrtimer_setup_sleeper_on_stack(struct hrtimer_sleeper *sleepe
 
 /* From 6.16 on these look like regular files, and are marked */
 #ifndef IS_ANON_FILE
-#define IS_ANON_FILE(inode) ((inode)->i_sb->s_magic == ANON_INODE_FS_MAGIC ||	\
-			     (inode)->i_sb->s_magic == SECRETMEM_MAGIC)
+static inline bool kipc_is_anon(const struct inode *inode)
+{
+	unsigned long magic = inode->i_sb->s_magic;
+
+	return magic == ANON_INODE_FS_MAGIC || magic == SECRETMEM_MAGIC;
+}
+#define IS_ANON_FILE(inode) kipc_is_anon(inode)
 #endif
 
 #ifndef __uninitialized
