@@ -60,8 +60,8 @@ void kipc_file_put(struct kipc_file *file)
 {
 	if (!refcount_dec_and_test(&file->ref))
 		return;
-	WARN_ON_ONCE(file->nr_calls || file->nr_taken || file->share || file->nr_receivers || file->sigio ||
-		     !list_empty(&file->finished));
+	WARN_ON_ONCE(file->nr_calls || file->nr_taken || file->share || file->nr_receivers ||
+		     file->sigio || !list_empty(&file->finished));
 	if (file->ep)
 		kipc_ep_put(file->ep);
 	kipc_pool_put(file->pool);

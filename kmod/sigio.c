@@ -65,7 +65,7 @@ static int kipc_sigio_wake(wait_queue_entry_t *entry, unsigned int mode, int syn
 	events &= hook->events;
 	/* That a file was shut down is told to all who poll for messages */
 	if (events == EPOLLRDHUP && hook == &hook->sigio->messages &&
-	    !data_race(READ_ONCE(hook->sigio->file->shutdown)))
+	    !data_race(READ_ONCE(hook->sigio->file->shutdown)))	/* set before, if at all */
 		return 0;
 	if (events)
 		kill_fasync(&hook->sigio->fasync, SIGIO, kipc_sigio_band(events));

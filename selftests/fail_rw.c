@@ -126,9 +126,8 @@ static void sweep_read(struct __test_metadata *_metadata, FIXTURE_DATA(rw) *self
 	long ret;
 
 	while (sweep_round(&s)) {
-		if (!kt_stat(self->fd).msgs) {
+		if (!kt_stat(self->fd).msgs)
 			ASSERT_EQ(0, kt_send(self->fd, 0, 1, 0, self->in, size));
-		}
 		cut(self, size, segs);
 		if (segs == 1)
 			ret = FAILING(&s, fail_errno(read(self->fd, self->out, MIDDLE)));
@@ -174,8 +173,8 @@ struct other {
 
 static long other_main(void *arg)
 {
+	FIXTURE_DATA(rw) *self = ((struct other *)arg)->self;
 	struct other *other = arg;
-	FIXTURE_DATA(rw) *self = other->self;
 
 	kt_until(kt_stat(self->fd).waiters || other->over);
 	if (!kt_stat(self->fd).waiters)
@@ -193,9 +192,8 @@ TEST_F(rw, write_that_waits)
 	long ret;
 
 	while (sweep_round(&s)) {
-		if (!kt_stat(self->fd).msgs) {
+		if (!kt_stat(self->fd).msgs)
 			ASSERT_EQ(0, kt_send(self->fd, 0, 1, 0, "x", 1));
-		}
 		other.over = 0;
 		job = kt_start(KT_THREAD, other_main, &other);
 		ret = FAILING(&s, fail_errno(write(self->fd, self->in, SMALL)));
@@ -287,7 +285,7 @@ TEST_F(rw, read_of_what_is_pinned)
 
 TEST_F(rw, async)
 {
-	int signals = fcntl(self->fd, F_GETFL);
+	int status = fcntl(self->fd, F_GETFL);
 	struct sweep s = SWEEP;
 	sigset_t set;
 	long ret;
@@ -299,16 +297,14 @@ TEST_F(rw, async)
 	while (sweep_round(&s)) {
 		const struct timespec now = { 0 };
 
-		ret = FAILING(&s, fail_errno(fcntl(self->fd, F_SETFL, signals | O_ASYNC)));
+		ret = FAILING(&s, fail_errno(fcntl(self->fd, F_SETFL, status | O_ASYNC)));
 		ASSERT_EQ(ret ? 0 : O_ASYNC, fcntl(self->fd, F_GETFL) & O_ASYNC);
 		ASSERT_EQ(0, kt_send(self->fd, 0, 1, 0, self->in, SMALL));
 		ASSERT_EQ(ret ? -1 : SIGIO, sigtimedwait(&set, NULL, &now));
 		ASSERT_TRUE(take_it(self, SMALL));
-		if (ret) {
+		if (ret)
 			ASSERT_TRUE(sweep_failed(&s, ret));
-		} else {
-			ASSERT_EQ(0, fcntl(self->fd, F_SETFL, signals));
-		}
+		ASSERT_EQ(0, fcntl(self->fd, F_SETFL, status));
 		while (sigtimedwait(&set, NULL, &now) > 0)
 			;
 	}

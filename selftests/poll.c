@@ -254,9 +254,8 @@ TEST_F(poll, rdhup_wakes_who_polls_and_goes_with_a_new_receiver)
 		uint32_t id = kt_id(all);
 
 		/* with room that could be waited for, and without */
-		if (i % 2) {
+		if (i % 2)
 			ASSERT_EQ(0, kt_send(cli, 0, 1, 0, "m", 1));
-		}
 		ASSERT_TRUE(start_poller(poller, cli, POLLRDHUP));
 		/* one that may receive is left, though it does not; and may not even, after this */
 		less = kipc_restrict(all, KIPC_RIGHT_RECV, 0);

@@ -59,7 +59,8 @@ FIXTURE_TEARDOWN(rw)
 
 static void job_read(struct job *job)
 {
-	job->ret = said(read(job->fd, job->out, job->room));
+	job->ret = said(read(job->fd, job_out(job), job->room));
+	job_fetch(job);
 }
 
 static void job_write(struct job *job)
@@ -139,14 +140,12 @@ TEST_F(rw, p11_rights_are_the_access_mode)
 		fd = open_same(all, rights);
 		EXPECT_EQ(mode, fcntl(fd, F_GETFL) & O_ACCMODE);
 		EXPECT_EQ(rights & KIPC_RIGHT_SEND ? 1 : -EBADF, said(write(fd, "x", 1)));
-		if (!(rights & KIPC_RIGHT_SEND)) {
+		if (!(rights & KIPC_RIGHT_SEND))
 			ASSERT_EQ(0, kipc_send(all, "x", 1, 0));
-		}
 		EXPECT_EQ(rights & KIPC_RIGHT_RECV ? 1 : -EBADF,
 			  said(read(fd, self->buf, MAX_SIZE)));
-		if (!(rights & KIPC_RIGHT_RECV)) {
+		if (!(rights & KIPC_RIGHT_RECV))
 			ASSERT_EQ(1, read(all, self->buf, MAX_SIZE));
-		}
 		close(fd);
 		fd = kipc_restrict(all, rights, 0);
 		EXPECT_EQ(mode, fcntl(fd, F_GETFL) & O_ACCMODE);
@@ -397,17 +396,12 @@ TEST_F(rw, p05_a_signal_loses_nothing)
 		job_start(writer, job_write);
 		await_in(writer, write);
 		ASSERT_TRUE(job_signal(writer));
-		if (flags) {
-			await_in(writer, write);
-		} else {
-			ASSERT_EQ(0, job_join(writer));
-		}
+		await(flags ? job_sleeps_in(writer, SYS_write) : writer->done);
 		for (unsigned int i = 0; i < MAX_MSGS; i++)
 			ASSERT_EQ(4, read(self->srv, self->buf, 4));
-		if (flags) {
-			ASSERT_EQ(0, job_join(writer));
+		ASSERT_EQ(0, job_join(writer));
+		if (flags)
 			EXPECT_EQ(1, read(self->srv, self->buf, 1));
-		}
 		/* once, or not at all */
 		EXPECT_EQ(flags ? 1 : -EINTR, writer->ret);
 		EXPECT_TRUE(kt_quiet(self->srv));
@@ -487,6 +481,46 @@ TEST_F(rw, a_message_that_is_still_its_senders)
 	}
 	EXPECT_LT(pins, kt_pins_made());
 	EXPECT_TRUE(kt_until(!kt_pins_held()));
+}
+
+/* Its sender leaves in the middle: what comes next is stored from the beginning */
+TEST_F(rw, a_sender_leaves_while_it_is_read)
+{
+	struct job *reader = &self->jobs[0], *sender = &self->jobs[1];
+
+	sender->fd = self->cli;
+	sender->size = 100;
+	sender->head.flags = KIPC_SYNC;
+	job_start(sender, job_send);
+	await_asleep(sender);
+	reader->fd = self->srv;
+	reader->stall = STALL_OUT;
+	job_start(reader, job_read);
+	await_stalled(reader);
+	ASSERT_TRUE(job_kill(sender));
+	ASSERT_EQ(4, write(self->cli, "next", 4));
+	job_release(reader);
+	ASSERT_EQ(0, job_join(reader));
+	EXPECT_EQ(4, reader->ret);
+	EXPECT_EQ(0, memcmp(reader->out, "next", 4));
+	EXPECT_TRUE(kt_quiet(self->srv));
+}
+
+/* Who reads is killed in the middle: it is there for the next */
+TEST_F(rw, p02_a_reader_dies_while_it_reads)
+{
+	struct job *reader = &self->jobs[0];
+
+	ASSERT_EQ(4, write(self->cli, "kept", 4));
+	reader->fd = self->srv;
+	reader->stall = STALL_OUT;
+	job_start(reader, job_read);
+	await_stalled(reader);
+	EXPECT_EQ(0, polled(self->srv) & POLLIN);
+	ASSERT_TRUE(job_kill(reader));
+	EXPECT_EQ(4, read(self->srv, self->buf, MAX_SIZE));
+	EXPECT_EQ(0, memcmp(self->buf, "kept", 4));
+	EXPECT_TRUE(kt_quiet(self->srv));
 }
 
 /* ---- for whom ---- */

@@ -154,11 +154,8 @@ TEST_F(sigio, a_finished_call_is_told)
 
 	for (unsigned int i = 0; i < 2; i++) {
 		watch(fds[i]);
-		if (i) {
-			ASSERT_EQ(0, kipc_rpc_start(self->dev, &req, 0, NULL, -1));
-		} else {
-			ASSERT_NE(0, start(self->cli, 0, 1, -1));
-		}
+		ASSERT_TRUE(i ? !kipc_rpc_start(self->dev, &req, 0, NULL, -1) :
+				start(self->cli, 0, 1, -1));
 		EXPECT_EQ(0, told(fds[i]));
 		ASSERT_EQ(0, take(self->srv, &result));
 		ASSERT_EQ(0, kipc_reply(self->srv, result.token, NULL, 0));

@@ -27,8 +27,8 @@
 #define LIVES		(ENDPOINTS + REMOVALS)
 #define NONE		(~0ULL)
 
-enum kind { WRITE, SEND, SEND_SYNC, CALL, CALL_IDEMPOTENT, CALL_DEADLINE, CALL_STARTED, CALL_CANCELLED,
-	    KINDS };
+enum kind { WRITE, SEND, SEND_SYNC, CALL, CALL_IDEMPOTENT, CALL_DEADLINE, CALL_STARTED,
+	    CALL_CANCELLED, KINDS };
 
 /* A message; @taken and @replied count what servers know they did */
 struct record {
