@@ -609,6 +609,22 @@ TEST_F(files, PEEK_tells_how_many_and_takes_none)
 	close(reader);
 }
 
+/* There is nowhere to put them, and nobody to ask for them */
+TEST_F(files, read_drops_them)
+{
+	int fd = new_endpoint(KIPC_OPEN_FILES | KIPC_OPEN_ONEWAY), reader;
+	char text[TEXT_SIZE];
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, send_away(fd, pipe_of(&reader)));
+	EXPECT_EQ(TEXT_SIZE, read(fd, text, sizeof(text)));
+	EXPECT_EQ(0, memcmp(text, TEXT, TEXT_SIZE));
+	EXPECT_TRUE(pipe_ended(reader));
+	close(reader);
+	close(fd);
+	EXPECT_EQ(self->fds, kt_open_fds());
+}
+
 TEST_F(files, by_id_through_device_files)
 {
 	struct kipc_op_send send = kt_send_op(TEXT, TEXT_SIZE);

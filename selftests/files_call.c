@@ -94,6 +94,34 @@ TEST_F(files_call, a_reply_brings_files)
 	}
 }
 
+/* A server that says no may give files all the same */
+TEST_F(files_call, an_error_brings_files)
+{
+	int reader, writer = pipe_of(&reader), got = -1;
+	struct kipc_op_rpc op = kt_rpc_op(TEXT, TEXT_SIZE, NULL, 0, &self->job->result);
+	struct kipc_op_reply answer;
+	struct kt_job *job;
+
+	op.reply.fds = kt_ptr(&got);
+	op.reply.nfds = 1;
+	job = kt_start_ioctl(KT_THREAD, self->cli, KIPC_IOC_RPC, &op);
+	take_call();
+	answer = kt_reply_op(self->call.token, NULL, 0);
+	answer.status = EMSGSIZE;
+	answer.payload.fds = kt_ptr(&writer);
+	answer.payload.nfds = 1;
+	ASSERT_EQ(0, kt_op_reply(self->fd, &answer));
+	close(writer);
+	EXPECT_EQ(-EMSGSIZE, kt_join(job));
+	EXPECT_EQ(KIPC_RESULT_REMOTE | KIPC_RESULT_DELIVERED, self->job->result.flags);
+	EXPECT_EQ(1, self->job->result.nfds);
+	EXPECT_EQ(1, write(got, "w", 1));
+	EXPECT_EQ(1, read(reader, &(char){ 0 }, 1));
+	close(got);
+	EXPECT_TRUE(pipe_ended(reader));
+	close(reader);
+}
+
 TEST_F(files_call, a_refused_file_keeps_the_token)
 {
 	int reader, sent[2] = { pipe_of(&reader), self->fd };

@@ -101,6 +101,27 @@ TEST_F(files_cycle, a_SEND_handle_arrives_as_a_new_one)
 	close_end(a);
 }
 
+TEST_F(files_cycle, p11_a_badge_travels_with_the_handle)
+{
+	struct end a = new_end(self->dev, 0), b = new_end(self->dev, 0);
+	int badged = kipc_restrict(b.all, KIPC_RIGHT_SEND, 4711), got;
+	struct kipc_result result;
+
+	ASSERT_LE(0, badged);
+	ASSERT_EQ(0, send_away(a.send, badged));
+	got = recv_file(a.all);
+	ASSERT_LE(0, got);
+	EXPECT_TRUE(says(got, "kipc-badge:\t4711\n"));
+	EXPECT_EQ(-EPERM, kipc_restrict(got, KIPC_RIGHT_SEND, 4712));
+	EXPECT_EQ(-EBADF, kipc_restrict(got, KIPC_RIGHT_SEND | KIPC_RIGHT_RECV, 0));
+	ASSERT_EQ(0, send_files(got, 0, NULL, 0));
+	ASSERT_EQ(TEXT_SIZE, recv_files(b.all, 0, NULL, 0, &result));
+	EXPECT_EQ(4711, result.badge);
+	close(got);
+	close_end(a);
+	close_end(b);
+}
+
 /* Calls are of the handle they were made through: who is sent one does not see them */
 TEST_F(files_cycle, p12_calls_do_not_travel_with_the_handle)
 {

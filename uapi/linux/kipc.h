@@ -267,7 +267,8 @@ struct kipc_payload {
  *	reader's time namespace shows it
  * @flags: KIPC_RESULT_*
  * @prio: priority
- * @nfds: descriptors stored; with KIPC_PEEK, and with EMSGSIZE, files it has
+ * @nfds: descriptors stored, also with KIPC_RESULT_REMOTE; with KIPC_PEEK, and with
+ *	another EMSGSIZE, files it has
  * @deliveries: how often it was delivered, this time included
  * @uid: effective uid of the sender (of the replier) when it was sent, in the
  *	reader's user namespace; KIPC_ID_UNMAPPED if it has none there. What is
