@@ -47,6 +47,7 @@ static inline bool kipc_is_anon(const struct inode *inode)
 
 	return magic == ANON_INODE_FS_MAGIC || magic == SECRETMEM_MAGIC;
 }
+
 #define IS_ANON_FILE(inode) kipc_is_anon(inode)
 #endif
 

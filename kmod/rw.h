@@ -5,7 +5,8 @@
  * For programs that know nothing of kipc but a descriptor. write() sends one message, of
  * type 0 and priority 0, as SEND does. read() takes one, as RECV with ANYSIZE does, where
  * there are no calls: a call that nobody knows to answer would be lost. A message is never
- * split or joined. An endpoint that has ended, and a handle that was shut down, reads as 0.
+ * split or joined; its files are dropped, as there is nowhere to put them. An endpoint
+ * that has ended, and a handle that was shut down, reads as 0.
  *
  * Both act for who opened the handle, as with any file, not for who calls: a program with
  * more rights than who started it does not know whom its output goes to, and must not be

@@ -117,7 +117,7 @@ int kipc_recv_allowed(struct kipc_recv *recv, struct kipc_file *file, struct kip
 }
 
 /* More files than there is room for, and none of them must be dropped? */
-static noinline bool kipc_recv_too_few(struct kipc_recv *recv, const struct kipc_msg *msg)
+static noinline bool kipc_recv_too_many_files(struct kipc_recv *recv, const struct kipc_msg *msg)
 {
 	if (recv->op->flags & (KIPC_PEEK | KIPC_NOFILES | KIPC_TRUNCATE) ||
 	    msg->nfds <= recv->op->payload.nfds)
@@ -129,7 +129,7 @@ static noinline bool kipc_recv_too_few(struct kipc_recv *recv, const struct kipc
 
 bool kipc_recv_too_small(struct kipc_recv *recv, const struct kipc_msg *msg)
 {
-	if (unlikely(msg->nfds) && kipc_recv_too_few(recv, msg))
+	if (unlikely(msg->nfds) && kipc_recv_too_many_files(recv, msg))
 		return true;
 	if (msg->size <= recv->segs.total || recv->op->flags & KIPC_TRUNCATE)
 		return false;

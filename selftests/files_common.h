@@ -100,9 +100,13 @@ static inline void job_rpc_files(struct job *job)
 {
 	struct iovec in = { job->in, job->size };
 	struct iovec out = { job->out, job->room };
-	struct kipc_msg req = { .iov = &in, .iovcnt = 1, .flags = job->head.flags & ~KIPC_TRUNCATE };
-	struct kipc_msg reply = { .iov = &out, .iovcnt = 1, .flags = job->head.flags & KIPC_TRUNCATE,
-				  .fds = job->head.fds, .nfds = job->head.nfds };
+	struct kipc_msg req = {
+		.iov = &in, .iovcnt = 1, .flags = job->head.flags & ~KIPC_TRUNCATE,
+	};
+	struct kipc_msg reply = {
+		.iov = &out, .iovcnt = 1, .flags = job->head.flags & KIPC_TRUNCATE,
+		.fds = job->head.fds, .nfds = job->head.nfds,
+	};
 
 	job->ret = kipc_rpcmsg(job->fd, &req, &reply, &job->result, job->timeout);
 }
