@@ -115,6 +115,10 @@ def run_selftests(tally, directory, programs, show=None, name="check", options=(
     # Linux 6.1 has memfd_secret() only then, newer ones always.
     call = [TOP / "scripts/vm-run", "--name", name, "--copy", f"{directory}:/selftests",
             "--copy", "/usr/bin/timeout:/usr/bin/timeout", "--append", "secretmem.enable=1",
+            # For kipc(1): a terminal, what installs a module, and another user
+            "--copy", "/lib/terminfo/l/linux:/lib/terminfo/l/linux",
+            "--copy", "/usr/bin/kmod:/usr/sbin/depmod",
+            "--copy", "/usr/bin/setpriv:/usr/bin/setpriv",
             *options, command]
     if show:
         with subprocess.Popen(call, stdout=subprocess.PIPE, text=True, errors="replace",

@@ -77,7 +77,8 @@ int command_call(int argc, char **argv)
 	};
 	static const struct argp argp = {
 		.options = options, .parser = parse, .args_doc = "ENDPOINT [TEXT]",
-		.doc = "Calls with TEXT, or what a file or standard input holds, and prints the reply.",
+		.doc = "Calls with TEXT, or what a file or standard input holds, and prints the "
+		       "reply.",
 		.children = children,
 	};
 	struct arguments arguments = { 0 };

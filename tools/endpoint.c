@@ -10,10 +10,12 @@
 static void die_of_device(int err)
 {
 	if (err == -ENOENT || err == -ENXIO || err == -ENODEV)
-		die(EXIT_MODULE, "there is no %s: the module is not loaded; 'kipc load' loads it, 'kipc status' says what is wrong",
+		die(EXIT_MODULE, "there is no %s: the module is not loaded; 'kipc load' loads it, "
+				 "'kipc status' says what is wrong",
 		    DEVICE);
 	if (err == -EACCES)
-		die(EXIT_DENIED, "you may not open %s; join its group, or let an administrator change its mode, see kipc(4); 'kipc status' shows both",
+		die(EXIT_DENIED, "you may not open %s; join its group, or let an administrator "
+				 "change its mode, see kipc(4); 'kipc status' shows both",
 		    DEVICE);
 	die(status_of(err), "%s: %s", DEVICE, strerror(-err));
 }
@@ -147,7 +149,8 @@ const struct argp trust_argp = { .options = trust_options, .parser = parse_trust
 static const struct argp_option access_options[] = {
 	{ "wait", 'w', NULL, 0, "Wait until the endpoint appears", 10 },
 	{ "deadline", 'd', "TIME", 0,
-	  "How long it may take: 500ms, 2.5s, 10min, 0 for not to wait, @SECONDS for a time of day; or never, which is the default", 10 },
+	  "How long it may take: 500ms, 2.5s, 10min, 0 for not to wait, @SECONDS for a time of "
+	  "day; or never, which is the default", 10 },
 	{ 0 }
 };
 

@@ -91,7 +91,8 @@ int status_of(int err)
 static const char *advice_denied(int err, enum doing doing)
 {
 	if (err == EPERM && doing == OPENING)
-		return "it was created by neither you nor root; say whom you trust with --owner=USER, or trust anybody with --any-owner";
+		return "it was created by neither you nor root; say whom you trust with "
+		       "--owner=USER, or trust anybody with --any-owner";
 	if (err == EPERM && doing == CREATING)
 		return "keys with bit 63 and names that begin with \"sys.\" need CAP_IPC_OWNER";
 	if (err == EPERM)
@@ -103,9 +104,11 @@ static const char *advice(int err, enum doing doing)
 {
 	switch (err) {
 	case ENOENT:
-		return "there is no such endpoint; 'kipc ls' lists those you may see, --wait waits for one";
+		return "there is no such endpoint; 'kipc ls' lists those you may see, --wait "
+		       "waits for one";
 	case EIDRM:
-		return doing == OPENING ? "there is no endpoint with this id; 'kipc ls' lists those you may see" :
+		return doing == OPENING ? "there is no endpoint with this id; 'kipc ls' lists "
+					  "those you may see" :
 			"it was removed, or its last receiver has gone";
 	case EACCES:
 	case EPERM:
@@ -121,15 +124,18 @@ static const char *advice(int err, enum doing doing)
 	case EDQUOT:
 		return "a quota of yours is used up; 'kipc status' shows the limits";
 	case ENOSPC:
-		return "there are too many endpoints, or too many handles or waiting tasks at this one; 'kipc status' shows the limits";
+		return "there are too many endpoints, or too many handles or waiting tasks at "
+		       "this one; 'kipc status' shows the limits";
 	case EMSGSIZE:
 		return doing == CREATING || doing == CHANGING ?
 			"the capacity is beyond the module's limits; 'kipc status' shows them" :
-			"larger than the endpoint's max_size; 'kipc set --max-size=SIZE' changes that";
+			"larger than the endpoint's max_size; 'kipc set --max-size=SIZE' changes "
+			"that";
 	case ENAMETOOLONG:
 		return "a name has at most 255 bytes";
 	case EOPNOTSUPP:
-		return doing == CALLING ? "it takes no calls: 'kipc send' sends a message without reply" :
+		return doing == CALLING ? "it takes no calls: 'kipc send' sends a message without "
+					  "reply" :
 			"the module cannot do that; 'kipc status' lists its features";
 	case EDEADLK:
 		return "nobody could answer";

@@ -97,7 +97,8 @@ static void print_persistent(FILE *file, const char *indent)
 		count += !kipc_stat(dev, id, &info) && info.flags & KIPC_ENDPOINT_PERSIST;
 	close(dev);
 	if (count)
-		fprintf(file, "%s%u endpoint%s that live%s until removed: see 'kipc ls', 'kipc rm'\n",
+		fprintf(file, "%s%u endpoint%s that live%s until removed: see 'kipc ls', 'kipc "
+			      "rm'\n",
 			indent, count, count == 1 ? "" : "s", count == 1 ? "s" : "");
 }
 
@@ -120,5 +121,6 @@ void print_holders(FILE *file, const char *indent)
 	free(holders);
 	print_persistent(file, indent);
 	if (hidden)
-		fprintf(file, "%sthere may be more: root sees the files of all processes\n", indent);
+		fprintf(file, "%sthere may be more: root sees the files of all "
+			      "processes\n", indent);
 }

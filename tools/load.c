@@ -17,7 +17,8 @@ struct arguments {
 };
 
 static const struct argp_option options[] = {
-	{ "module", 'm', "FILE", 0, "This kipc.ko, not the one installed for the running kernel", 0 },
+	{ "module", 'm', "FILE", 0, "This kipc.ko, not the one installed for the running "
+				    "kernel", 0 },
 	{ 0 }
 };
 
@@ -75,7 +76,9 @@ static void __attribute__((noreturn)) die_not_there(const char *file)
 		die(EXIT_MODULE, "%s: %s", file, strerror(errno));
 	if (file)
 		die(EXIT_MODULE, "%s: this is not a kernel module", file);
-	die(EXIT_MODULE, "there is no module for the running kernel, %s: build it for that ('make module') and install it in /lib/modules/%s/updates (then run depmod), or name it by --module=FILE",
+	die(EXIT_MODULE, "there is no module for the running kernel, %s: build it for that ('make "
+			 "module') and install it in /lib/modules/%s/updates (then run depmod), "
+			 "or name it by --module=FILE",
 	    running_kernel(), running_kernel());
 }
 
@@ -90,27 +93,35 @@ static void __attribute__((noreturn)) explain(struct kmod_module *module, int er
 		if (!kernel)
 			die(EXIT_MODULE, "%s: this is not a kernel module", path);
 		if (!fits)
-			die(EXIT_MODULE, "%s: it was built for kernel %s, and this is %s: build it for this one",
+			die(EXIT_MODULE, "%s: it was built for kernel %s, and this is %s: build "
+					 "it for this one",
 			    path, kernel, running_kernel());
-		die(EXIT_MODULE, "%s: the kernel does not take it, it was built with another configuration: 'dmesg' tells more",
+		die(EXIT_MODULE, "%s: the kernel does not take it, it was built with another "
+				 "configuration: 'dmesg' tells more",
 		    path);
 	case ENOKEY:
 	case EKEYREJECTED:
-		die(EXIT_MODULE, "%s: %s, and this kernel loads only what is signed by a key that it knows: sign it (see kmodsign or sign-file), and enrol the key with mokutil",
+		die(EXIT_MODULE, "%s: %s, and this kernel loads only what is signed by a key that "
+				 "it knows: sign it (see kmodsign or sign-file), and enrol the "
+				 "key with mokutil",
 		    path, signer ? "it is signed by a key that the kernel does not know" :
 		    "it is not signed");
 	case EPERM:
 		if (geteuid())
 			die(EXIT_DENIED, "only root may load a module");
-		die(EXIT_MODULE, "%s: the kernel is locked down, or allows no more modules (kernel.modules_disabled): %s",
-		    path, signer ? "see kernel_lockdown(7)" : "it is not signed, see kernel_lockdown(7)");
+		die(EXIT_MODULE, "%s: the kernel is locked down, or allows no more modules "
+				 "(kernel.modules_disabled): %s",
+		    path, signer ? "see kernel_lockdown(7)" : "it is not signed, see "
+							      "kernel_lockdown(7)");
 	case EACCES:
 		die(EXIT_DENIED, "%s: %s", path, strerror(err));
 	case EINVAL:
-		die(EXIT_MODULE, "the module refuses the value of a parameter; kipc(4) tells which it takes");
+		die(EXIT_MODULE, "the module refuses the value of a parameter; kipc(4) tells "
+				 "which it takes");
 	case ENOENT:
 		if (!access(path, R_OK))
-			die(EXIT_MODULE, "%s: it needs what the kernel does not have: 'dmesg' tells what",
+			die(EXIT_MODULE, "%s: it needs what the kernel does not have: 'dmesg' "
+					 "tells what",
 			    path);
 		die(EXIT_MODULE, "%s: %s", path, strerror(err));
 	default:
@@ -122,7 +133,8 @@ int command_load(int argc, char **argv)
 {
 	static const struct argp argp = {
 		.options = options, .parser = parse, .args_doc = "[PARAMETER=VALUE...]",
-		.doc = "Loads the module, with parameters as in kipc(4). That it is loaded already is no error, unless parameters are given.",
+		.doc = "Loads the module, with parameters as in kipc(4). That it is loaded "
+		       "already is no error, unless parameters are given.",
 	};
 	struct arguments arguments = { 0 };
 	struct kmod_module *module;
@@ -134,7 +146,8 @@ int command_load(int argc, char **argv)
 	ctx = kmod_context();
 	if (module_state()) {
 		if (arguments.count)
-			die(EXIT_EXISTS, "the module is loaded: 'kipc unload' first, or write to /sys/module/" MODULE "/parameters");
+			die(EXIT_EXISTS, "the module is loaded: 'kipc unload' first, or write to "
+					 "/sys/module/" MODULE "/parameters");
 		return EXIT_GOOD;
 	}
 	module = find_module(ctx, arguments.file);

@@ -73,7 +73,8 @@ const struct argp outgoing_argp = { .options = outgoing_options, .parser = parse
 
 static void die_too_large(const char *name, size_t max)
 {
-	die(EXIT_LIMIT, "%s: larger than the %zu bytes that the endpoint takes; 'kipc set --max-size=SIZE' changes that",
+	die(EXIT_LIMIT, "%s: larger than the %zu bytes that the endpoint takes; 'kipc set "
+			"--max-size=SIZE' changes that",
 	    name, max);
 }
 
@@ -155,9 +156,11 @@ ssize_t receive(int fd, struct room *room, const struct kipc_msg *selector,
 /* How it is shown */
 
 static const struct argp_option shown_options[] = {
-	{ "raw", 'r', NULL, 0, "Print the payload as it is: so it is done unless on a terminal", 2 },
+	{ "raw", 'r', NULL, 0, "Print the payload as it is: so it is done unless on a "
+			       "terminal", 2 },
 	{ "newline", 'l', NULL, 0, "As --raw, and a newline behind each payload", 2 },
-	{ "pretty", 'P', NULL, 0, "Print what is known of it, and the payload so that it can be read", 2 },
+	{ "pretty", 'P', NULL, 0, "Print what is known of it, and the payload so that it can be "
+				  "read", 2 },
 	{ "json", 'J', NULL, 0, "Print JSON, one line for each", 2 },
 	{ 0 }
 };

@@ -32,7 +32,8 @@ struct monitor {
 
 static const struct argp_option options[] = {
 	{ "event", 'e', "LIST", 0,
-	  "Only these, send,reply: of send, call, block, claim, deliver, reply, drop, remove, wake; all but wake if not given", 0 },
+	  "Only these, send,reply: of send, call, block, claim, deliver, reply, drop, remove, "
+	  "wake; all but wake if not given", 0 },
 	{ "count", 'n', "NUMBER", 0, "End after so many events", 0 },
 	{ "json", 'J', NULL, 0, "Print JSON, one line for each", 0 },
 	{ 0 }

@@ -20,7 +20,8 @@ static const struct argp_option options[] = {
 	{ "count", 'n', "NUMBER", 0, "Take so many messages; one if not given", 0 },
 	{ "follow", 'f', NULL, 0, "Take messages until stopped, or until none came in time", 0 },
 	{ "peek", 'k', NULL, 0, "Show what is there now, calls too, and leave it there", 0 },
-	{ "create", 'c', NULL, 0, "Make the endpoint if it does not exist; it ends with this program", 0 },
+	{ "create", 'c', NULL, 0, "Make the endpoint if it does not exist; it ends with this "
+				  "program", 0 },
 	{ "type", 't', "NUMBER", 0, "Only of this type", 1 },
 	{ "max-type", OPTION_MAX_TYPE, "NUMBER", 0, "Only up to this type, the lowest first", 1 },
 	{ "not-type", OPTION_NOT_TYPE, "NUMBER", 0, "Only of other types", 1 },

@@ -54,7 +54,8 @@ static const struct argp_option options[] = {
 	{ "timeout", 't', "TIME", 0, "End a command that takes longer: its call fails", 0 },
 	{ "count", 'n', "NUMBER", 0, "End after so many messages", 0 },
 	{ "exit-is-errno", 'e', NULL, 0,
-	  "The exit status of a command that fails is the errno of its call, which else is EIO", 0 },
+	  "The exit status of a command that fails is the errno of its call, which else is "
+	  "EIO", 0 },
 	{ 0 }
 };
 
@@ -439,7 +440,8 @@ int command_serve(int argc, char **argv)
 	static const struct argp argp = {
 		.options = options, .parser = parse,
 		.args_doc = "ENDPOINT COMMAND [ARGUMENT...]",
-		.doc = "Answers calls: the payload is the command's standard input, what it prints is the reply.",
+		.doc = "Answers calls: the payload is the command's standard input, what it "
+		       "prints is the reply.",
 		.children = children,
 	};
 	struct server server = { .jobs = 1 };

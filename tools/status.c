@@ -102,7 +102,8 @@ static void tell_device(struct report *report, int dev)
 	}
 	if (dev < 0)
 		tell(report, status_of(dev), "device",
-		     "%s, mode %04o, %s:%s: you may not open it: join the group, or see kipc(4) on how to let others at it",
+		     "%s, mode %04o, %s:%s: you may not open it: join the group, or see kipc(4) "
+		     "on how to let others at it",
 		     DEVICE, st.st_mode & 07777, user_name(st.st_uid), group_name(st.st_gid));
 	else
 		tell(report, 0, "device", "%s, mode %04o, %s:%s", DEVICE, st.st_mode & 07777,
@@ -134,13 +135,15 @@ static void tell_limits(struct report *report, int dev)
 	}
 	if (limits.abi != KIPC_ABI_VERSION)
 		tell(report, EXIT_MODULE, "interface",
-		     "ABI %u, and this program is for %u: bring module and program to the same version",
+		     "ABI %u, and this program is for %u: bring module and program to the same "
+		     "version",
 		     limits.abi, KIPC_ABI_VERSION);
 	else
 		tell(report, 0, "interface", "ABI %u", limits.abi);
 	tell(report, 0, "features", "%s", features_text(limits.features));
 	tell(report, 0, "limits",
-	     "message %u bytes; endpoint %llu bytes, %u handles, %u waiting; user %u endpoints, %llu bytes, %u calls; namespace %u endpoints",
+	     "message %u bytes; endpoint %llu bytes, %u handles, %u waiting; user %u endpoints, "
+	     "%llu bytes, %u calls; namespace %u endpoints",
 	     limits.msg_max, (unsigned long long)limits.capacity_max, limits.handles_max,
 	     limits.waiters_max, limits.user_endpoints_max,
 	     (unsigned long long)limits.user_capacity_max, limits.user_calls_max,
@@ -160,7 +163,8 @@ static void tell_endpoints(struct report *report, int dev)
 		persistent += !!(info.flags & KIPC_ENDPOINT_PERSIST);
 		without += !info.receivers;
 	}
-	tell(report, 0, "endpoints", "%u that you may see, %u of them persistent, %u without receiver",
+	tell(report, 0, "endpoints", "%u that you may see, %u of them persistent, %u without "
+				     "receiver",
 	     count, persistent, without);
 }
 

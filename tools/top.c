@@ -61,7 +61,8 @@ static const struct argp_option options[] = {
 	{ "batch", 'b', NULL, 0, "Print a table each time, for a file or another program", 0 },
 	{ "delay", 'd', "TIME", 0, "Time between two looks; 2s if not given", 0 },
 	{ "count", 'n', "NUMBER", 0, "End after so many looks", 0 },
-	{ "sort", 's', "COLUMN", 0, "Sort by a column; with - before, descending; -RATE if not given", 0 },
+	{ "sort", 's', "COLUMN", 0, "Sort by a column; with - before, descending; -RATE if not "
+				    "given", 0 },
 	{ "output", 'O', "LIST", 0,
 	  "Show these columns: NAME,RATE; with + before, besides the usual ones", 0 },
 	{ "noheadings", 'N', NULL, 0, "Print no headings", 0 },
@@ -271,7 +272,8 @@ static void redraw(struct top *top)
 		draw((int)i + 2, text, A_NORMAL);
 		free(text);
 	}
-	snprintf(footer, sizeof(footer), "q end   < > sort by %s   r reverse   up down page scroll   space look now",
+	snprintf(footer, sizeof(footer), "q end   < > sort by %s   r reverse   up down page "
+					 "scroll   space look now",
 		 columns[top->sort].title);
 	draw(LINES - 1, footer, A_BOLD);
 	refresh();
@@ -325,7 +327,8 @@ static int screen(struct top *top)
 	if (!isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO))
 		die_usage("this is not a terminal: --batch prints tables");
 	if (!newterm(NULL, stdout, stdin))
-		die(EXIT_FAILED, "nothing is known of a terminal '%s' (TERM): --batch prints tables",
+		die(EXIT_FAILED, "nothing is known of a terminal '%s' (TERM): --batch prints "
+				 "tables",
 		    getenv("TERM") ? getenv("TERM") : "");
 	cbreak();
 	noecho();

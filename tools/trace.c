@@ -125,7 +125,9 @@ struct trace *trace_open(unsigned int which, char **why, int *status)
 	}
 	if (!root)
 		return refuse(status, EXIT_FAILED, why,
-			      "there is no tracefs: 'mount -t tracefs tracefs /sys/kernel/tracing' as root mounts it, unless the kernel was built without CONFIG_TRACING");
+			      "there is no tracefs: 'mount -t tracefs tracefs "
+			      "/sys/kernel/tracing' as root mounts it, unless the kernel was "
+			      "built without CONFIG_TRACING");
 	events = path_of(root, "events/%s", MODULE);
 	there = !access(events, F_OK);
 	free(events);
