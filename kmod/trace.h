@@ -6,7 +6,9 @@
 #if !defined(_KIPC_TRACE_H) || defined(TRACE_HEADER_MULTI_READ)
 #define _KIPC_TRACE_H
 
+#include <linux/cred.h>
 #include <linux/tracepoint.h>
+#include <linux/uidgid.h>
 
 #include "endpoint.h"
 #include "message.h"
@@ -20,6 +22,7 @@ DECLARE_EVENT_CLASS(kipc_msg_class,
 		__field(u64, type)
 		__field(u64, place)
 		__field(u64, size)
+		__field(u32, uid)
 		__field(bool, call)
 		__field(int, error)
 	),
@@ -29,12 +32,13 @@ DECLARE_EVENT_CLASS(kipc_msg_class,
 		__entry->type = kipc_msg_type(msg);
 		__entry->place = kipc_msg_place(msg);
 		__entry->size = msg->size;
+		__entry->uid = from_kuid(&init_user_ns, msg->creds.uid);
 		__entry->call = msg->call;
 		__entry->error = msg->error;
 	),
-	TP_printk("endpoint=%u type=%llu prio=%u place=%llx size=%llu call=%d error=%d",
+	TP_printk("endpoint=%u type=%llu prio=%u place=%llx size=%llu uid=%u call=%d error=%d",
 		  __entry->endpoint, __entry->type, __entry->prio, __entry->place,
-		  __entry->size, __entry->call, __entry->error)
+		  __entry->size, __entry->uid, __entry->call, __entry->error)
 );
 
 /* A message was put into the queue, or into the hands of a receiver */

@@ -66,7 +66,7 @@ static int fate(int err, const struct kipc_result *result, const char *address)
 		warn("%s: a server took the call and did not answer, it may have acted: %s (%s)",
 		     shown, strerror(-err), error_name(err));
 	free(shown);
-	return result->flags & KIPC_RESULT_REMOTE ? EXIT_REMOTE : EXIT_UNANSWERED;
+	return (result->flags & KIPC_RESULT_REMOTE) ? EXIT_REMOTE : EXIT_UNANSWERED;
 }
 
 int command_call(int argc, char **argv)
@@ -87,7 +87,7 @@ int command_call(int argc, char **argv)
 	struct kipc_endpoint info;
 	struct iovec iov, reply_iov;
 	struct room room;
-	size_t size, stored;
+	size_t size, stored = 0;
 	ssize_t n;
 	int fd;
 
@@ -115,11 +115,10 @@ int command_call(int argc, char **argv)
 	n = kipc_rpcmsg(fd, &call, &reply, &result, milliseconds_left(&arguments.access.deadline));
 	free(iov.iov_base);
 	/* A server can say more than the error */
-	stored = n >= 0 ? (size_t)n : result.flags & KIPC_RESULT_REMOTE ? result.size : 0;
-	if (stored > room.size)
-		stored = room.size;
-	if (n < 0)
-		result.nfds = 0;
+	if (n >= 0)
+		stored = (size_t)n;
+	else if (result.flags & KIPC_RESULT_REMOTE)
+		stored = result.size < room.size ? result.size : room.size;
 	if (n >= 0 || stored)
 		show_message(&arguments.shown, &result, room.bytes, stored, room.fds);
 	return n < 0 ? fate((int)n, &result, arguments.address) : EXIT_GOOD;

@@ -104,12 +104,14 @@ static const char *advice(int err, enum doing doing)
 {
 	switch (err) {
 	case ENOENT:
-		return "there is no such endpoint; 'kipc ls' lists those you may see, --wait "
+		return doing == FINDING ?
+		       "there is no such endpoint; 'kipc ls' lists those you may see" :
+		       "there is no such endpoint; 'kipc ls' lists those you may see, --wait "
 		       "waits for one";
 	case EIDRM:
-		return doing == OPENING ? "there is no endpoint with this id; 'kipc ls' lists "
-					  "those you may see" :
-			"it was removed, or its last receiver has gone";
+		return doing == OPENING || doing == FINDING ?
+		       "there is no endpoint with this id; 'kipc ls' lists those you may see" :
+		       "it was removed, or its last receiver has gone";
 	case EACCES:
 	case EPERM:
 		return advice_denied(err, doing);

@@ -3,10 +3,8 @@
  * What went through each endpoint since the last look, from trace events: how many messages,
  * how long they waited, how long calls took, and who sent most.
  */
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "flow.h"
 #include "tool.h"
@@ -20,7 +18,6 @@
 #define USERS		32
 /* Messages on their way. Where two meet in a slot, the earlier is not measured */
 #define WAYS		65536
-#define TASKS		4096
 
 struct histogram {
 	uint32_t count;
@@ -30,7 +27,6 @@ struct histogram {
 struct flow {
 	uint32_t id;
 	uint64_t sent;
-	uint64_t sent_by_known;
 	struct histogram waits;
 	struct histogram calls;
 	struct {
@@ -47,25 +43,14 @@ struct way {
 	int64_t sent;
 };
 
-struct task {
-	pid_t pid;
-	uint64_t look;
-	uid_t uid;
-};
-
 struct flows {
 	struct flow *table[4096];	/* by id */
 	struct way ways[WAYS];
-	struct task tasks[TASKS];
-	uint64_t look;			/* a pid may be another's at the next one */
 };
 
 struct flows *flows_new(void)
 {
-	struct flows *flows = need(calloc(1, sizeof(*flows)));
-
-	flows->look = 1;
-	return flows;
+	return need(calloc(1, sizeof(struct flows)));
 }
 
 void flows_clear(struct flows *flows)
@@ -78,7 +63,6 @@ void flows_clear(struct flows *flows)
 			free(flow);
 		}
 	}
-	flows->look++;
 }
 
 const struct flow *flow_find(const struct flows *flows, uint32_t id)
@@ -162,50 +146,11 @@ uint64_t flow_worst(const struct flow *flow, uid_t *uid)
 	return most;
 }
 
-/* The effective uid of a task, by /proc; KIPC_ID_UNMAPPED if it has gone */
-static uid_t read_uid(pid_t pid)
+/* Of more users than there is room for, the last to come are not counted */
+static void note_user(struct flow *flow, uid_t uid)
 {
-	char path[64], text[2048];
-	const char *line;
-	ssize_t n;
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return KIPC_ID_UNMAPPED;
-	n = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	text[n < 0 ? 0 : n] = 0;
-	line = strstr(text, "\nUid:");
-	if (!line)
-		return KIPC_ID_UNMAPPED;
-	/* Real, then effective */
-	line += strlen("\nUid:");
-	line += strspn(line, "\t ");
-	line += strcspn(line, "\t ");
-	return (uid_t)strtoul(line, NULL, 10);
-}
-
-static uid_t uid_of(struct flows *flows, pid_t pid)
-{
-	struct task *task = &flows->tasks[(unsigned int)pid % TASKS];
-
-	if (task->pid != pid || task->look != flows->look) {
-		task->pid = pid;
-		task->look = flows->look;
-		task->uid = read_uid(pid);
-	}
-	return task->uid;
-}
-
-static void note_user(struct flows *flows, struct flow *flow, pid_t pid)
-{
-	uid_t uid = uid_of(flows, pid);
 	unsigned int i;
 
-	if (uid == KIPC_ID_UNMAPPED)
-		return;
 	for (i = 0; i < flow->user_count && flow->users[i].uid != uid; i++)
 		;
 	if (i == USERS)
@@ -232,7 +177,7 @@ void flows_take(void *context, const struct trace_event *event)
 		struct flow *flow = flow_get(flows, event->endpoint);
 
 		flow->sent++;
-		note_user(flows, flow, event->pid);
+		note_user(flow, event->uid);
 		*way = (struct way) { event->endpoint, event->place, event->time };
 	} else if (!strcmp(event->name, "deliver") && known) {
 		note(&flow_get(flows, event->endpoint)->waits, event->time - way->sent);

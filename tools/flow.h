@@ -21,7 +21,7 @@ uint64_t flow_sent(const struct flow *flow);
 /* Microseconds until a message was received, or a call answered; -1: none was */
 int64_t flow_wait(const struct flow *flow, unsigned int percent);
 int64_t flow_call(const struct flow *flow, unsigned int percent);
-/* How many the user sent who sent most, of those who are known; 0: nobody is */
+/* How many the user sent who sent most; 0: nobody sent anything */
 uint64_t flow_worst(const struct flow *flow, uid_t *uid);
 
 #endif /* FLOW_H */

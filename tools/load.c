@@ -43,8 +43,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static void check_parameter(struct kmod_module *module, const char *parameter)
 {
 	size_t length = strcspn(parameter, "=");
-	char *prefix, *known;
+	char *prefix, *known, *magic = module_info(module, "vermagic", NULL);
 
+	/* A file that is no module has no parameters, but that is not what is wrong with it */
+	if (!magic)
+		return;
+	free(magic);
 	if (!length || !parameter[length])
 		die_usage("a parameter is NAME=VALUE, not '%s'", parameter);
 	if (asprintf(&prefix, "%.*s:", (int)length, parameter) < 0)

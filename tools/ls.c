@@ -87,7 +87,7 @@ int command_ls(int argc, char **argv)
 
 		if (err)
 			status = first_error(status,
-					     warn_of(err, OPENING, arguments.addresses[i]));
+					     warn_of(err, FINDING, arguments.addresses[i]));
 		else
 			table_add(arguments.table, endpoint_json(&info));
 	}

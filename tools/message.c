@@ -295,6 +295,8 @@ static void show_pretty(const struct kipc_result *result, const char *bytes, siz
 		if (result->pid)
 			printf(", process %d", result->pid);
 	}
+	if (result->badge)
+		printf(", badge %llu", (unsigned long long)result->badge);
 	if (result->flags & KIPC_RESULT_TRUNCATED)
 		printf(", cut to %zu", size);
 	if (result->flags & KIPC_RESULT_REDELIVERED)
@@ -359,6 +361,8 @@ static void show_json(const struct kipc_result *result, const char *bytes, size_
 		add(object, "gid", json_object_new_uint64(result->gid));
 	if (result->pid)
 		add(object, "pid", json_object_new_int(result->pid));
+	if (result->badge)
+		add(object, "badge", json_object_new_uint64(result->badge));
 	if (result->flags & KIPC_RESULT_REDELIVERED)
 		add(object, "deliveries", json_object_new_uint64(result->deliveries));
 	if (is_utf8(bytes, size))

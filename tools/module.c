@@ -38,6 +38,15 @@ const char *module_state(void)
 	return NULL;
 }
 
+const char *module_version(void)
+{
+	static char version[32];
+
+	if (read_line("/sys/module/" MODULE "/version", version, sizeof(version)))
+		return version;
+	return NULL;
+}
+
 long module_references(void)
 {
 	char text[32];
@@ -45,14 +54,6 @@ long module_references(void)
 	if (!read_line("/sys/module/" MODULE "/refcnt", text, sizeof(text)))
 		return -1;
 	return strtol(text, NULL, 10);
-}
-
-bool module_parameter(const char *name, char *text, size_t size)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), "/sys/module/" MODULE "/parameters/%.60s", name);
-	return read_line(path, text, size);
 }
 
 struct kmod_ctx *kmod_context(void)
@@ -112,13 +113,9 @@ char *module_info(struct kmod_module *module, const char *key, const char *prefi
 
 bool is_built_for(struct kmod_module *module, char **kernel)
 {
-	char *magic = module_info(module, "vermagic", NULL);
-	bool fits;
-
-	*kernel = magic;
-	if (!magic)
+	*kernel = module_info(module, "vermagic", NULL);
+	if (!*kernel)
 		return false;
-	magic[strcspn(magic, " ")] = 0;
-	fits = !strcmp(magic, running_kernel());
-	return fits;
+	(*kernel)[strcspn(*kernel, " ")] = 0;
+	return !strcmp(*kernel, running_kernel());
 }

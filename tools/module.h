@@ -12,9 +12,9 @@ struct kmod_module;
 struct kmod_ctx *kmod_context(void);
 /* "live", "coming", "going", or NULL: not loaded */
 const char *module_state(void);
+/* The version of the one that is loaded, NULL if that is not told */
+const char *module_version(void);
 long module_references(void);	/* -1: unknown */
-/* The value of a parameter now; false if that is not told */
-bool module_parameter(const char *name, char *text, size_t size);
 const char *running_kernel(void);
 /* The one in @file, or the one that the running kernel's modules have; NULL: none */
 struct kmod_module *find_module(struct kmod_ctx *ctx, const char *file);

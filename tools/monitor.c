@@ -136,6 +136,7 @@ static void show_json(struct monitor *monitor, const struct trace_event *event)
 		add_number(object, "type", event->type);
 		add_number(object, "prio", event->prio);
 		add_number(object, "size", event->size);
+		add_number(object, "uid", event->uid);
 		json_object_object_add(object, "call", json_object_new_boolean(event->call));
 		if (event->error)
 			add_text(object, "error", error_name(event->error));
@@ -166,8 +167,8 @@ static void show_text(struct monitor *monitor, const struct trace_event *event)
 		printf(" id:%u %s", event->endpoint, name ? name : "-");
 	}
 	if (has_message(event)) {
-		printf(" %s type %llu prio %u size %llu", event->call ? "call" : "message",
-		       (unsigned long long)event->type, event->prio,
+		printf(" %s of %s type %llu prio %u size %llu", event->call ? "call" : "message",
+		       user_name(event->uid), (unsigned long long)event->type, event->prio,
 		       (unsigned long long)event->size);
 		if (event->error)
 			printf(" %s", error_name(event->error));
@@ -248,7 +249,7 @@ int command_monitor(int argc, char **argv)
 		int err = find_endpoint(monitor.dev, monitor.addresses[i], &info);
 
 		if (err)
-			die_of(err, OPENING, monitor.addresses[i]);
+			die_of(err, FINDING, monitor.addresses[i]);
 		monitor.ids[monitor.id_count++] = info.id;
 	}
 	trace = trace_open(monitor.which, &why, &status);

@@ -180,6 +180,13 @@ int64_t monotonic_ns(void)
 	return (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
 }
 
+void pause_ms(int ms)
+{
+	const struct timespec time = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * NS_PER_MS };
+
+	nanosleep(&time, NULL);
+}
+
 /* "@SECONDS" is a time of day, as date +%s shows it */
 static int until(const char *text)
 {

@@ -52,7 +52,7 @@ static int remove_one(int dev, const char *address, bool force)
 
 	if (err)
 		return force && (err == -ENOENT || err == -EIDRM) ? EXIT_GOOD :
-			warn_of(err, OPENING, address);
+			warn_of(err, FINDING, address);
 	err = kipc_remove(dev, info.id);
 	/* One that has ended meanwhile is gone, as was wanted */
 	return err && err != -EIDRM ? warn_of(err, CHANGING, address) : EXIT_GOOD;

@@ -214,14 +214,16 @@ static void set_number(const char *name, long long value)
 static void __attribute__((noreturn)) run(const struct server *server,
 					  const struct kipc_result *result, int input, int output)
 {
-	char type[24];
+	char type[24], badge[24];
 
 	/* With its children it can be ended as a whole */
 	setpgid(0, 0);
 	signal(SIGPIPE, SIG_DFL);
 	sigprocmask(SIG_SETMASK, &server->before, NULL);
 	snprintf(type, sizeof(type), "%llu", (unsigned long long)result->type);
-	if (setenv("KIPC_TYPE", type, 1) || setenv("KIPC_ENDPOINT", server->address, 1))
+	snprintf(badge, sizeof(badge), "%llu", (unsigned long long)result->badge);
+	if (setenv("KIPC_TYPE", type, 1) || setenv("KIPC_BADGE", badge, 1) ||
+	    setenv("KIPC_ENDPOINT", server->address, 1))
 		_exit(COMMAND_MISSING);
 	set_number("KIPC_PRIO", result->prio);
 	set_number("KIPC_UID", result->uid);

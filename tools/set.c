@@ -101,7 +101,7 @@ int command_set(int argc, char **argv)
 	dev = open_device();
 	err = find_endpoint(dev, arguments.address, &old);
 	if (err)
-		die_of(err, OPENING, arguments.address);
+		die_of(err, FINDING, arguments.address);
 	if (capacity_is_set(&arguments.capacity)) {
 		/* It changes as a whole, and 0 stands for the default there */
 		capacity_complete(&arguments.capacity, &old.attr);

@@ -97,7 +97,7 @@ int command_stat(int argc, char **argv)
 
 		if (err) {
 			status = first_error(status,
-					     warn_of(err, OPENING, arguments.addresses[i]));
+					     warn_of(err, FINDING, arguments.addresses[i]));
 			continue;
 		}
 		if (arguments.json) {

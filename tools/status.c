@@ -67,13 +67,14 @@ static void tell_module(struct report *report)
 {
 	struct kmod_ctx *ctx = kmod_context();
 	struct kmod_module *module = find_module(ctx, NULL);
-	const char *state = module_state();
+	const char *state = module_state(), *version = module_version();
 	char *kernel = NULL;
 
 	json_object_object_add(report->json, "loaded", json_object_new_boolean(!!state));
 	if (state)
 		tell(report, strcmp(state, "live") ? EXIT_MODULE : 0, "module",
-		     "loaded (%s), %ld reference%s", state, module_references(),
+		     "loaded (%s), version %s (this program: %s), %ld reference%s", state,
+		     version ? version : "?", KIPC_VERSION, module_references(),
 		     module_references() == 1 ? "" : "s");
 	else
 		tell(report, EXIT_MODULE, "module", "not loaded: 'kipc load' as root loads it");

@@ -71,7 +71,7 @@ int command_status(int argc, char **argv);
 /* error.c */
 
 /* What was being done when an error came: it decides what to advise */
-enum doing { OPENING, CREATING, CHANGING, SENDING, RECEIVING, CALLING };
+enum doing { FINDING, OPENING, CREATING, CHANGING, SENDING, RECEIVING, CALLING };
 
 /* "ls": stands before each message from then on */
 void set_command(const char *name);
@@ -118,6 +118,7 @@ void parse_deadline(const char *text, struct deadline *deadline);
 /* What the library takes */
 int milliseconds_left(const struct deadline *deadline);
 int64_t monotonic_ns(void);
+void pause_ms(int ms);
 
 /* creation.c */
 
@@ -260,6 +261,7 @@ struct trace_event {
 	uint64_t type;
 	uint64_t place;
 	uint64_t size;
+	uid_t uid;		/* the sender's */
 	bool call;
 	int error;
 	uint32_t msgs;		/* remove: what was left */

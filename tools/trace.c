@@ -237,6 +237,7 @@ static bool parse(char *line, struct trace_event *event)
 	event->type = field(end, "type", 10);
 	event->place = field(end, "place", 16);
 	event->size = field(end, "size", 10);
+	event->uid = (uid_t)field(end, "uid", 10);
 	event->call = field(end, "call", 10);
 	event->error = (int)(int64_t)field(end, "error", 10);
 	event->msgs = (uint32_t)field(end, "msgs", 10);

@@ -2,12 +2,13 @@
 /* kipc unload: unloads the module, or says who keeps it. */
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <libkmod.h>
 
 #include "module.h"
 #include "tool.h"
+
+#define RETRY_MS	100
 
 struct arguments {
 	struct deadline deadline;
@@ -56,7 +57,7 @@ int command_unload(int argc, char **argv)
 		if ((err != -EAGAIN && err != -EBUSY) ||
 		    (arguments.deadline.set && milliseconds_left(&arguments.deadline) <= 1))
 			break;
-		usleep(100000);
+		pause_ms(RETRY_MS);
 	}
 	kmod_module_unref(module);
 	kmod_unref(ctx);
