@@ -20,9 +20,9 @@
 #define NS_PER_S	1000000000
 #define NS_PER_US	1000
 #define BUFFER_KIB	"2048"	/* of each CPU */
+#define READS_MAX	256	/* at a time: events may come faster than they can be read */
 
 struct trace {
-	char *directory;
 	int fd;
 	char *line;		/* what was read of an unfinished one */
 	size_t length;
@@ -38,6 +38,7 @@ static const char *const roots[] = { "/sys/kernel/tracing", "/sys/kernel/debug/t
 
 /* The instance to remove when the program ends; there is one at most */
 static char *instance;
+static int instance_pipe = -1;
 
 static char *path_of(const char *directory, const char *format, const char *name)
 {
@@ -65,8 +66,9 @@ static int put(const char *directory, const char *format, const char *name, cons
 
 static void remove_instance(void)
 {
-	if (!instance)
-		return;
+	/* It stays while it is being read */
+	if (instance_pipe >= 0)
+		close(instance_pipe);
 	put(instance, "events/%s/enable", MODULE, "0");
 	rmdir(instance);
 }
@@ -151,12 +153,11 @@ struct trace *trace_open(unsigned int which, char **why, int *status)
 	atexit(remove_instance);
 
 	trace = need(calloc(1, sizeof(*trace)));
-	trace->directory = instance;
 	put(instance, "%s", "buffer_size_kb", BUFFER_KIB);
-	put(instance, "%s", "options/overwrite", "0");
 	path = path_of(instance, "%s", "trace_pipe");
 	trace->fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	free(path);
+	instance_pipe = trace->fd;
 	/* The clock that the module's own times are of */
 	if (trace->fd < 0 || put(instance, "%s", "trace_clock", "mono"))
 		return refuse(status, EXIT_FAILED, why, "the trace instance cannot be used");
@@ -262,7 +263,7 @@ static void take_line(struct trace *trace, char *line,
 void trace_read(struct trace *trace,
 		void (*take)(void *context, const struct trace_event *event), void *context)
 {
-	for (;;) {
+	for (int i = 0; i < READS_MAX; i++) {
 		char *at, *newline;
 		ssize_t n;
 
