@@ -109,11 +109,6 @@ member_is()
 	[ "$(member "$1" "$2")" = "$3" ]
 }
 
-has_feature()
-{
-	"$kipc" status | grep '^features' | grep -qw "$1"
-}
-
 finish()
 {
 	chmod 0600 /dev/kipc

@@ -147,22 +147,19 @@ status 0 "he himself receives" as kipc-a "$kipc" recv --count=2 impostor
 # --- files
 
 echo attached >"$tmp/file"
-if has_feature files; then
-	status 0 "an endpoint that takes files" "$kipc" mk --files files
-	status 0 "a file goes along" "$kipc" send --attach="$tmp/file" files x
-	status 0 "... and arrives" "$kipc" recv --json files
-	ok "... it is that one" is "$("$json" /files/0 <"$tmp/out")" "$tmp/file"
-	"$kipc" serve --files --count=1 filed sh -c 'cat <&3' &
-	pid=$!
-	status 0 "a call with a file" "$kipc" call --wait --attach="$tmp/file" filed x
-	ok "... which the command reads" is "$(out)" attached
-	wait $pid
-else
-	status 1 "an endpoint for files, which the module does not know" "$kipc" mk --files files
-	ok "... is explained" says 'kipc status'
-	status 1 "a file to an endpoint that takes none" "$kipc" send --attach="$tmp/file" q x
-	ok "... sends nothing" member_is q msgs 0
-fi
+"$kipc" recv --create --files --json filed >"$tmp/filed" &
+pid=$!
+status 0 "a file goes along" "$kipc" send --wait --deadline=30s --attach="$tmp/file" filed x
+status 0 "... with its message" wait $pid
+ok "... it is that one" is "$("$json" /files/0 <"$tmp/filed")" "$tmp/file"
+"$kipc" serve --files --count=1 filed sh -c 'echo $KIPC_FILES; cat <&3' &
+pid=$!
+status 0 "a call with a file" "$kipc" call --wait --deadline=30s --attach="$tmp/file" filed x
+ok "... which the command reads" is "$(out | tr '\n' ' ')" "1 attached "
+wait $pid
+status 1 "a file to an endpoint that takes none" "$kipc" send --attach="$tmp/file" q x
+ok "... is told" says 'takes no files'
+ok "... and nothing sent" member_is q msgs 0
 status 1 "a file that does not exist" "$kipc" send --attach="$tmp/nonsense" q x
 status 1 "a descriptor that is not open" "$kipc" send --attach=fd:99 q x
 

@@ -85,6 +85,7 @@ int command_call(int argc, char **argv)
 	struct kipc_result result;
 	struct kipc_msg call, reply = { .iovcnt = 1 };
 	struct kipc_endpoint info;
+	struct kipc_limits limits;
 	struct iovec iov, reply_iov;
 	struct room room;
 	size_t size, stored = 0;
@@ -107,7 +108,8 @@ int command_call(int argc, char **argv)
 	room_init(&room, &info);
 	reply_iov = (struct iovec) { .iov_base = room.bytes, .iov_len = room.size };
 	reply.iov = &reply_iov;
-	if (room.files) {
+	/* Of a reply they may come from any endpoint */
+	if (!kipc_info(fd, &limits) && limits.features & KIPC_FEATURE_FILES) {
 		reply.fds = room.fds;
 		reply.nfds = KIPC_FILES_MAX;
 	}

@@ -7,7 +7,7 @@
 declare -A _kipc_options=(
 	[ls]="--json --noheadings --output --sort"
 	[stat]="--json"
-	[mk]="--files --key --max-bytes --max-msgs --max-size --mode --oneway --rendezvous"
+	[mk]="--key --max-bytes --max-msgs --max-size --mode --oneway --rendezvous"
 	[set]="--group --key --max-bytes --max-msgs --max-size --mode --name --no-key --no-name --owner"
 	[rm]="--all --force"
 	[send]="--any-owner --attach --deadline --file --lines --owner --prio --sync --type --wait"

@@ -55,7 +55,6 @@ void capacity_complete(struct capacity *capacity, const struct kipc_attr *old)
 static const struct argp_option creation_options[] = {
 	{ "mode", 'm', "MODE", 0,
 	  "Permissions of a new endpoint, octal: r receives, w sends; 600 if not given", 4 },
-	{ "files", OPTION_FILES, NULL, 0, "A new endpoint takes files", 4 },
 	{ 0 }
 };
 
@@ -71,9 +70,6 @@ static error_t parse_creation(int key, char *arg, struct argp_state *state)
 	case 'm':
 		creation->mode = parse_mode(arg);
 		return 0;
-	case OPTION_FILES:
-		creation->flags |= KIPC_OPEN_FILES;
-		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
@@ -83,4 +79,34 @@ static const struct argp_child creation_children[] = { { &capacity_argp, 0, NULL
 
 const struct argp creation_argp = {
 	.options = creation_options, .parser = parse_creation, .children = creation_children,
+};
+
+/* ... of who receives there, without which none takes files */
+
+static const struct argp_option receiver_options[] = {
+	{ "files", OPTION_FILES, NULL, 0, "A new endpoint takes files", 4 },
+	{ 0 }
+};
+
+static error_t parse_receiver(int key, char *arg, struct argp_state *state)
+{
+	struct creation *creation = state->input;
+
+	(void)arg;
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = creation;
+		return 0;
+	case OPTION_FILES:
+		creation->flags |= KIPC_OPEN_FILES;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp_child receiver_children[] = { { &creation_argp, 0, NULL, 0 }, { 0 } };
+
+const struct argp receiver_argp = {
+	.options = receiver_options, .parser = parse_receiver, .children = receiver_children,
 };

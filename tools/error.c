@@ -136,9 +136,10 @@ static const char *advice(int err, enum doing doing)
 	case ENAMETOOLONG:
 		return "a name has at most 255 bytes";
 	case EOPNOTSUPP:
-		return doing == CALLING ? "it takes no calls: 'kipc send' sends a message without "
-					  "reply" :
-			"the module cannot do that; 'kipc status' lists its features";
+		return doing == CALLING ?
+		       "it takes no calls ('kipc send' sends a message without reply), or no "
+		       "files, or none of this kind" :
+		       "it takes no files, or none of this kind; kipc(4) tells what travels";
 	case EDEADLK:
 		return "nobody could answer";
 	case ECONNRESET:

@@ -147,7 +147,7 @@ static int take(int fd, struct arguments *arguments, struct room *room)
 int command_recv(int argc, char **argv)
 {
 	static const struct argp_child children[] = {
-		{ &shown_argp, 0, NULL, 0 }, { &creation_argp, 0, NULL, 0 },
+		{ &shown_argp, 0, NULL, 0 }, { &receiver_argp, 0, NULL, 0 },
 		{ &access_argp, 0, NULL, 0 }, { 0 }
 	};
 	static const struct argp argp = {

@@ -437,7 +437,7 @@ static bool command_exists(const char *command)
 int command_serve(int argc, char **argv)
 {
 	static const struct argp_child children[] = {
-		{ &creation_argp, 0, NULL, 0 }, { &trust_argp, 0, NULL, 0 }, { 0 }
+		{ &receiver_argp, 0, NULL, 0 }, { &trust_argp, 0, NULL, 0 }, { 0 }
 	};
 	static const struct argp argp = {
 		.options = options, .parser = parse,

@@ -144,11 +144,11 @@ static void tell_limits(struct report *report, int dev)
 	tell(report, 0, "features", "%s", features_text(limits.features));
 	tell(report, 0, "limits",
 	     "message %u bytes; endpoint %llu bytes, %u handles, %u waiting; user %u endpoints, "
-	     "%llu bytes, %u calls; namespace %u endpoints",
+	     "%llu bytes, %u calls, %u files; namespace %u endpoints",
 	     limits.msg_max, (unsigned long long)limits.capacity_max, limits.handles_max,
 	     limits.waiters_max, limits.user_endpoints_max,
 	     (unsigned long long)limits.user_capacity_max, limits.user_calls_max,
-	     limits.endpoints_max);
+	     limits.user_files_max, limits.endpoints_max);
 }
 
 static void tell_endpoints(struct report *report, int dev)

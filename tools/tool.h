@@ -141,7 +141,9 @@ struct creation {
 	struct capacity capacity;
 };
 
-extern const struct argp creation_argp;	/* input: struct creation */
+/* Input: struct creation. The second has also what only who receives there can ask for */
+extern const struct argp creation_argp;
+extern const struct argp receiver_argp;
 
 /* endpoint.c: which endpoint is meant, and whom to trust */
 
