@@ -386,6 +386,8 @@ static void test_start(void)
 		play(5);
 		endpoint.max_size = UINT32_MAX;
 		CHECK(serve(1, echo) == -ENOMEM && !endpoint.taken);
+		endpoint.max_size = UINT32_MAX / 2 + 1;
+		CHECK(serve(1, echo) == -ENOMEM && !endpoint.taken);
 	}
 	end("a start that fails has taken nothing");
 }

@@ -1379,6 +1379,11 @@ static void test_memory(void)
 		(void)close(fd);
 		errno = EXDEV;
 	}
+	/* no memfd */
+	fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	errno = EXDEV;
+	CHECK(fd == first && mapped(fd) == -EPERM && kipc_seal(fd) == -EINVAL);
+	(void)close(fd);
 	/* sealed by hand: with a hole, and empty */
 	fd = kipc_memfd("hole", 1);
 	CHECK(!fcntl(fd, F_ADD_SEALS, 15) && mapped(fd) == -EPERM);
