@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * kipc_memfd(), kipc_seal(), kipc_map(): what was sealed can be read where it is
- * and never changes; nothing else can be mapped. No descriptor of kipc is needed.
+ * and never changes; nothing else can be mapped, however it comes.
  */
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -358,6 +358,34 @@ TEST_F(memory, other_files)
 	EXPECT_EQ(-EBADF, refused(fd));
 	EXPECT_EQ(-EBADF, kipc_seal(fd));
 	EXPECT_EQ(-EBADF, refused(-1));
+}
+
+/* One that came in a message, which left its sender */
+static int sent(int fd)
+{
+	int dev = kt_device(), endpoint = kt_private(dev, KIPC_OPEN_FILES, NULL), got = -1;
+	char room[8192];
+	struct iovec bytes = { room, sizeof(room) };
+	const struct kipc_msg out = { .fds = &fd, .nfds = 1 };
+	const struct kipc_msg in = { .iov = &bytes, .iovcnt = 1, .fds = &got, .nfds = 1 };
+	struct kipc_result result;
+
+	kt_need(kipc_sendmsg(endpoint, &out, 0) == 0);
+	close(fd);
+	kt_need(kipc_recvmsg(endpoint, &in, &result, 0) == 0 && result.nfds == 1 && got >= 0);
+	close(endpoint);
+	close(dev);
+	return got;
+}
+
+TEST_F(memory, one_that_came_in_a_message)
+{
+	self->fd = sent(self->fd);
+	EXPECT_EQ(-EPERM, refused(self->fd));
+	ASSERT_EQ(0, kipc_seal(self->fd));
+	EXPECT_TRUE(maps(self->fd, SIZE));
+	self->fd = sent(self->fd);
+	EXPECT_TRUE(maps(self->fd, SIZE));
 }
 
 TEST_F(memory, huge_pages_that_are_not_there)

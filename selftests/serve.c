@@ -484,6 +484,47 @@ TEST_F(serve, a_signal_handler_can_end_it)
 	ASSERT_TRUE(ended(self, 0));
 }
 
+/* ---- files ---- */
+
+static ssize_t look_for_files(void *context, const void *request, size_t size,
+			      const struct kipc_result *result, void *reply, size_t room)
+{
+	(void)context;
+	(void)request;
+	(void)reply;
+	kt_need(size <= room && !result->nfds);
+	return result->flags & KIPC_RESULT_FILES_DROPPED ? -EMFILE : 0;
+}
+
+static long serve_without_files(void *arg)
+{
+	return kipc_serve(*(int *)arg, 2, look_for_files, NULL);
+}
+
+TEST(serve_drops_files)
+{
+	int dev = kt_device();
+	int fd = kt_private(dev, KIPC_OPEN_FILES, NULL), cli = kt_again(dev, kt_id(fd), KIPC_RIGHT_SEND);
+	unsigned int fds = kt_open_fds();
+	struct kt_job *job;
+	const struct kipc_msg req = { .fds = (int[]){ 1, 2 }, .nfds = 2 };
+
+	ASSERT_LE(0, fd);
+	ASSERT_LE(0, cli);
+	job = kt_start(KT_THREAD, serve_without_files, &fd);
+	/* (the handler says by this error that files came and went) */
+	for (int i = 0; i < 20; i++) {
+		EXPECT_EQ(-EMFILE, kipc_rpcmsg(cli, &req, NULL, NULL, KT_PATIENCE_MS));
+		EXPECT_EQ(0, kipc_rpcmsg(cli, NULL, NULL, NULL, KT_PATIENCE_MS));
+	}
+	ASSERT_EQ(0, kipc_shutdown(fd));
+	EXPECT_EQ(0, kt_join(job));
+	EXPECT_EQ(fds, kt_open_fds());
+	close(cli);
+	close(fd);
+	close(dev);
+}
+
 /* ---- starts that fail ---- */
 
 static ssize_t never(void *context, const void *request, size_t size,

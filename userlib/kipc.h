@@ -94,7 +94,7 @@ struct kipc_msg {
  * @address: a name of 1 to KIPC_NAME_MAX bytes; "key:NUMBER" for a key;
  *	NULL: a private endpoint
  * @flags: 0, or KIPC_OPEN_EXCL, PERSIST, KEEP_BY_ANY, RENDEZVOUS, ONEWAY,
- *	NONBLOCK, ANY_OWNER; CREATE goes without saying
+ *	FILES, NONBLOCK, ANY_OWNER; CREATE goes without saying
  * @mode: permissions, 0 to 0777: r receives, w sends; umask does not apply
  * @attr: capacity, NULL or zero: default
  *
@@ -284,8 +284,8 @@ int kipc_send(int fd, const void *buf, size_t size, int timeout_ms);
  * If result->token is not 0, the message is a call and owed a reply:
  * kipc_reply(), kipc_reply_error() or kipc_reply_recv().
  *
- * Return: bytes of the message, or -EMSGSIZE (@room is below max_size),
- * -ESHUTDOWN, and the errors of waiting. After an error the message is still
+ * Return: bytes of the message, or -EMSGSIZE (@room is below max_size, or the message
+ * has files: kipc_recvmsg()), -ESHUTDOWN, and the errors of waiting. After an error the message is still
  * in its place, even if bytes were written to @buf, and *@result is zeros.
  *
  * Since: 0.1
@@ -306,7 +306,8 @@ ssize_t kipc_recv(int fd, void *buf, size_t room, struct kipc_result *result,
  * kipc_rpcmsg() tells for each error whether it has, and whose error it is.
  *
  * Return: bytes of the reply, or the errno the server replied with, or
- * -EMSGSIZE (request larger than max_size, or reply larger than @room),
+ * -EMSGSIZE (request larger than max_size, or reply larger than @room or with
+ * files),
  * -ECONNRESET (the server died with it), -EIDRM, -EOPNOTSUPP (a one-way
  * endpoint), -EDEADLK (nobody but the calling thread could answer), and the
  * errors of waiting.
@@ -377,12 +378,17 @@ ssize_t kipc_reply_recv(int fd, const void *reply, size_t size, void *buf, size_
 /**
  * kipc_sendmsg() - send a message
  * @fd: handle with KIPC_RIGHT_SEND; or device file, needs w
- * @msg: the message: type, prio, endpoint, iov and iovcnt; flags KIPC_SYNC
- *	(wait until a receiver has taken it), NONBLOCK, REALTIME, NORESTART
+ * @msg: the message: type, prio, endpoint, iov and iovcnt, fds and nfds; flags
+ *	KIPC_SYNC (wait until a receiver has taken it), NONBLOCK, REALTIME, NORESTART
  * @timeout_ms: how long to wait for room, and with KIPC_SYNC for a receiver
  *
- * Return: 0, or -EMSGSIZE (larger than max_size), -EACCES, and the errors of
- * waiting. After an error nothing was sent.
+ * The receiver of a file gets a descriptor of his own for it; the sender keeps
+ * his, and may close it.
+ *
+ * Return: 0, or -EMSGSIZE (larger than max_size), -EACCES, of files: -EBADF,
+ * -EOPNOTSUPP (the endpoint takes none, or none of this kind), -EDQUOT (the
+ * user's files on their way) and -ENFILE, and the errors of waiting. After an error
+ * nothing was sent.
  *
  * Since: 0.1
  */
@@ -392,9 +398,10 @@ int kipc_sendmsg(int fd, const struct kipc_msg *msg, int timeout_ms);
  * kipc_recvmsg() - take or look at a message
  * @fd: handle with KIPC_RIGHT_RECV; or device file, needs r, for one-way
  *	messages only
- * @msg: what to take and where to put it: iov and iovcnt, endpoint; flags
- *	KIPC_TYPE_EQ, TYPE_LE or TYPE_NE with type; KIPC_PEEK with after and
- *	after_type; KIPC_TRUNCATE, ANYSIZE, NOCALLS, NONBLOCK, REALTIME, NORESTART
+ * @msg: what to take and where to put it: iov and iovcnt, fds and nfds, endpoint;
+ *	flags KIPC_TYPE_EQ, TYPE_LE or TYPE_NE with type; KIPC_PEEK with after and
+ *	after_type; KIPC_TRUNCATE, ANYSIZE, NOCALLS, NOFILES, NONBLOCK, REALTIME,
+ *	NORESTART
  * @result: as for kipc_recv()
  * @timeout_ms: how long to wait for a message
  *
@@ -406,8 +413,13 @@ int kipc_sendmsg(int fd, const struct kipc_msg *msg, int timeout_ms);
  * leaves the message there; result->token is then no delivery token but the
  * cursor for after, so keep it away from kipc_reply_recv().
  *
- * Return: bytes stored, or -EMSGSIZE, -EACCES, -ESHUTDOWN, and the errors of
- * waiting. After an error the message is still in its place.
+ * Files come as new descriptors in fds, close-on-exec; result->nfds says how many.
+ * Those that there is no room for are dropped with KIPC_TRUNCATE, all with
+ * KIPC_NOFILES (KIPC_RESULT_FILES_DROPPED); without these flags they are -EMSGSIZE,
+ * with the needed room in result->nfds.
+ *
+ * Return: bytes stored, or -EMSGSIZE, -EMFILE (no descriptors left), -EACCES,
+ * -ESHUTDOWN, and the errors of waiting. After an error the message is still in its place.
  *
  * Since: 0.1
  */
@@ -461,7 +473,7 @@ int kipc_send_batch(int fd, const struct kipc_msg *batch, const struct kipc_batc
  *	messages only
  * @batch: what to take and where to put it: iov, one segment for all payloads;
  *	endpoint; flags KIPC_TYPE_EQ, TYPE_LE or TYPE_NE with type; KIPC_TRUNCATE,
- *	ANYSIZE, NOCALLS, NONBLOCK, REALTIME, NORESTART
+ *	ANYSIZE, NOCALLS, NOFILES, NONBLOCK, REALTIME, NORESTART
  * @results: written: what is known of each; not NULL
  * @count: how many there may be, 1 to KIPC_BATCH_MAX
  * @timeout_ms: how long to wait for the first
@@ -472,6 +484,8 @@ int kipc_send_batch(int fd, const struct kipc_msg *batch, const struct kipc_batc
  * result->size bytes. What does not fit behind others stays for the next receive;
  * the first must fit, as for kipc_recvmsg(), and it alone is cut by KIPC_TRUNCATE.
  * Each message whose result->token is not 0 is a call, and owed a reply of its own.
+ * A message with files ends the batch before it, unless KIPC_NOFILES or TRUNCATE
+ * drops them; as the first it is -EMSGSIZE.
  *
  * What was not taken is still in its place, and its results are zeros.
  *
@@ -488,10 +502,11 @@ int kipc_recv_batch(int fd, const struct kipc_msg *batch, struct kipc_result *re
 /**
  * kipc_rpcmsg() - make a call and wait for its reply
  * @fd: handle with KIPC_RIGHT_SEND; or device file, needs w
- * @req: the call: type, cookie, prio, endpoint, iov and iovcnt; flags
+ * @req: the call: type, cookie, prio, endpoint, iov and iovcnt, fds and nfds; flags
  *	KIPC_IDEMPOTENT (may be delivered again if a server dies with it),
  *	NONBLOCK, REALTIME, NORESTART
- * @reply: room for the reply: iov and iovcnt; flags KIPC_TRUNCATE
+ * @reply: room for the reply: iov and iovcnt, fds and nfds; flags KIPC_TRUNCATE,
+ *	NOFILES, for what there is no room for
  * @result: written: what is known of the reply and of the call's fate; or NULL
  * @timeout_ms: how long all of it may take
  *
@@ -502,7 +517,8 @@ int kipc_recv_batch(int fd, const struct kipc_msg *batch, struct kipc_result *re
  * the call goes on: kipc_rpc_finish() collects it, kipc_cancel() ends it. With
  * @result NULL such a call is cancelled.
  *
- * Return: as kipc_rpc(), and -EACCES.
+ * Return: as kipc_rpc(), and -EACCES, -EMFILE (no descriptors left for the reply's
+ * files); of files in the request as kipc_sendmsg().
  *
  * Since: 0.1
  */
@@ -513,10 +529,11 @@ ssize_t kipc_rpcmsg(int fd, const struct kipc_msg *req, const struct kipc_msg *r
  * kipc_replymsg() - answer a call
  * @fd: handle with KIPC_RIGHT_RECV of the endpoint that the call was sent to
  * @token: result.token of the receive
- * @msg: the reply: type, status, iov and iovcnt; if status is not 0, the call
+ * @msg: the reply: type, status, iov and iovcnt, fds and nfds; if status is not 0, the call
  *	fails with it, and the bytes are delivered all the same
  *
- * Return: as kipc_reply().
+ * Return: as kipc_reply(); of files as kipc_sendmsg(), though the endpoint need not
+ * take any: it is the caller's room that does.
  *
  * Since: 0.1
  */
@@ -531,7 +548,8 @@ int kipc_replymsg(int fd, uint64_t token, const struct kipc_msg *msg);
  * @timeout_ms: how long to wait for the next message
  *
  * Return: as kipc_reply_recv(), and the same holds after an error; -EMSGSIZE
- * of KIPC_ANYSIZE has the needed room in result->size.
+ * of KIPC_ANYSIZE has the needed room in result->size. Of files as kipc_replymsg()
+ * and as kipc_recvmsg().
  *
  * Since: 0.1
  */
