@@ -140,7 +140,7 @@ noinline struct kipc_files *kipc_files_new(struct kipc_file *file,
 					   const struct kipc_payload *payload)
 {
 	struct kipc_files *files;
-	s32 fds[KIPC_FILES_MAX];
+	s32 fds[KIPC_FILES_MAX] = { 0 };
 	int err;
 
 	if (copy_from_user(fds, u64_to_user_ptr(payload->fds), payload->nfds * sizeof(*fds)))

@@ -888,7 +888,7 @@ TEST_F(abi, limits_are_the_parameters)
 		kt_poison(&limits, sizeof(limits));
 		EXPECT_EQ(0, kt_info(fd ? self->fd : self->dev, &limits));
 		EXPECT_EQ(KIPC_ABI_VERSION, limits.abi);
-		EXPECT_EQ(KIPC_FEATURE_FILES, limits.features);
+		EXPECT_EQ(KIPC_FEATURE_FILES | KIPC_FEATURE_RESTRICT, limits.features);
 		EXPECT_EQ(kt_param("endpoints_max"), limits.endpoints_max);
 		EXPECT_EQ(kt_param("msg_max"), limits.msg_max);
 		EXPECT_EQ(kt_param("capacity_max"), limits.capacity_max);

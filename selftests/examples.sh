@@ -128,7 +128,6 @@ expect "a file of 100 MiB is passed without a copy" \
 
 # --- the example of kipc(7), without what the build has done
 cd manual || exit 1
-printed=
 : >../printed
 grep -v '^\$ cc ' session >../expected
 while IFS= read -r line; do

@@ -504,7 +504,8 @@ static long serve_without_files(void *arg)
 TEST(serve_drops_files)
 {
 	int dev = kt_device();
-	int fd = kt_private(dev, KIPC_OPEN_FILES, NULL), cli = kt_again(dev, kt_id(fd), KIPC_RIGHT_SEND);
+	int fd = kt_private(dev, KIPC_OPEN_FILES, NULL);
+	int cli = kt_again(dev, kt_id(fd), KIPC_RIGHT_SEND);
 	unsigned int fds = kt_open_fds();
 	struct kt_job *job;
 	const struct kipc_msg req = { .fds = (int[]){ 1, 2 }, .nfds = 2 };

@@ -148,7 +148,9 @@ status 0 "the capacity" "$kipc" set --max-msgs=20 one
 ok "... changes where asked" member_is one max_msgs 20
 ok "... and nowhere else" member_is one max_size 1024
 status 3 "one that does not exist" "$kipc" set --mode=600 nonsense
-status 7 "a capacity beyond the limits" "$kipc" set --max-size=1G one
+status 2 "messages larger than all of them together" "$kipc" set --max-size=1G one
+ok "... says what to do" says 'change both'
+status 7 "a capacity beyond the limits" "$kipc" set --max-size=1G --max-bytes=1G one
 
 # --- removing
 

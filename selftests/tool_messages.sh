@@ -198,7 +198,8 @@ until_true exists log
 "$kipc" send log first
 "$kipc" send log second
 status 0 "serve --count ends" wait $log
-ok "messages without reply are served too" is "$(tr '\n' ' ' <"$tmp/log")" 'logged: first logged: second '
+# (A sed may or may not end the line that its input does not)
+ok "messages without reply are served too" is "$(tr -d '\n' <"$tmp/log")" 'logged: firstlogged: second'
 
 "$kipc" serve fails sh -c 'echo so it is; exit 3' 2>"$tmp/fails" &
 fails=$!

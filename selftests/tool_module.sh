@@ -84,8 +84,9 @@ status 10 "a file that does not exist" "$kipc" load --module="$tmp/nonsense.ko"
 echo nonsense >"$tmp/kipc.ko"
 status 10 "a file that is no module" "$kipc" load --module="$tmp/kipc.ko"
 ok "... says so" says 'not a kernel module'
+# Kernels with versions of symbols do not look at the release, only at what comes after it
 other=$(echo "$release" | sed 's/[0-9]/9/g')
-sed "s/vermagic=$release/vermagic=$other/" $module >"$tmp/kipc.ko"
+sed "s/vermagic=$release SMP/vermagic=$other XXX/" $module >"$tmp/kipc.ko"
 status 10 "one for another kernel" "$kipc" load --module="$tmp/kipc.ko"
 ok "... says for which" says "built for kernel $other, and this is $release"
 status 2 "a parameter that it does not know" "$kipc" load --module=$module nonsense=1
@@ -102,7 +103,7 @@ ok "... is loaded" loaded
 ok "... with it" is "$(parameter msg_max)" 12288
 status 0 "unload" "$kipc" unload
 mkdir -p "/lib/modules/$release/updates"
-sed "s/vermagic=$release/vermagic=$other/" $module >"/lib/modules/$release/updates/kipc.ko"
+sed "s/vermagic=$release SMP/vermagic=$other XXX/" $module >"/lib/modules/$release/updates/kipc.ko"
 /usr/sbin/depmod "$release"
 status 10 "the installed one is for another kernel" "$kipc" load
 ok "... says for which" says "built for kernel $other"

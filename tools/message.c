@@ -388,7 +388,8 @@ void show_message(const struct shown *shown, const struct kipc_result *result,
 {
 	if (shown->how == SHOW_JSON) {
 		show_json(result, bytes, size, fds);
-	} else if (shown->how == SHOW_PRETTY || (shown->how == SHOW_AUTO && isatty(STDOUT_FILENO))) {
+	} else if (shown->how == SHOW_PRETTY ||
+		   (shown->how == SHOW_AUTO && isatty(STDOUT_FILENO))) {
 		show_pretty(result, bytes, size, fds);
 	} else {
 		fwrite(bytes, 1, size, stdout);

@@ -209,7 +209,6 @@ static int watch(struct monitor *monitor, struct trace *trace)
 	sigaddset(&stops, SIGINT);
 	sigaddset(&stops, SIGTERM);
 	sigaddset(&stops, SIGHUP);
-	stop_on_signals();
 	sigprocmask(SIG_BLOCK, &stops, &before);
 	while (!stopped && (!monitor->count || monitor->shown < monitor->count)) {
 		/* A pipe of events is ready when it is half full; a time shows them sooner */
@@ -252,6 +251,8 @@ int command_monitor(int argc, char **argv)
 			die_of(err, FINDING, monitor.addresses[i]);
 		monitor.ids[monitor.id_count++] = info.id;
 	}
+	/* From here on there is something to be removed at the end */
+	stop_on_signals();
 	trace = trace_open(monitor.which, &why, &status);
 	if (!trace)
 		die(status, "%s", why);

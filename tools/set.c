@@ -107,6 +107,9 @@ int command_set(int argc, char **argv)
 		capacity_complete(&arguments.capacity, &old.attr);
 		arguments.new.attr = arguments.capacity.attr;
 		arguments.what |= KIPC_SET_CAPACITY;
+		if (arguments.new.attr.max_bytes < arguments.new.attr.max_size)
+			die(EXIT_USAGE, "no message of max_size would fit into max_bytes: "
+					"change both, --max-bytes=SIZE");
 	}
 	err = kipc_set(dev, old.id, arguments.what, &arguments.new);
 	if (err)

@@ -135,7 +135,8 @@ static void add_flow(struct json_object *row, const struct flow *flow, double se
 	char text[64];
 	uid_t uid = 0;
 
-	json_object_object_add(row, "rate", json_object_new_double((double)flow_sent(flow) / seconds));
+	json_object_object_add(row, "rate",
+			       json_object_new_double((double)flow_sent(flow) / seconds));
 	add_time(row, "wait50", flow_wait(flow, 50));
 	add_time(row, "wait99", flow_wait(flow, 99));
 	add_time(row, "call50", flow_call(flow, 50));
@@ -344,7 +345,8 @@ static int screen(struct top *top)
 		pass(top, top->since + (int64_t)top->delay_ms * NS_PER_MS, true);
 		while (more && (key = getch()) != ERR)
 			more = obey(top, key, &now);
-		if (now || top->since + (int64_t)top->delay_ms * NS_PER_MS <= monotonic_ns() + NS_PER_MS) {
+		if (now ||
+		    top->since + (int64_t)top->delay_ms * NS_PER_MS <= monotonic_ns() + NS_PER_MS) {
 			if (top->count && ++looks > top->count)
 				break;
 			look(top);
@@ -368,13 +370,14 @@ int command_top(int argc, char **argv)
 	parse_arguments(&argp, argc, argv, 0, &top);
 	top.dev = open_device();
 	top.flows = flows_new();
+	/* From here on there is something to be removed at the end */
+	stop_on_signals();
 	top.trace = trace_open(EVENTS, &top.why, &status);
 	top.since = monotonic_ns();
 	sigemptyset(&stops);
 	sigaddset(&stops, SIGINT);
 	sigaddset(&stops, SIGTERM);
 	sigaddset(&stops, SIGHUP);
-	stop_on_signals();
 	sigprocmask(SIG_BLOCK, &stops, &top.before);
 	return (top.batch ? batch : screen)(&top);
 }

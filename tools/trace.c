@@ -127,7 +127,7 @@ struct trace *trace_open(unsigned int which, char **why, int *status)
 	}
 	if (!root)
 		return refuse(status, EXIT_FAILED, why,
-			      "there is no tracefs: 'mount -t tracefs tracefs "
+			      "there is no tracefs: 'mount -t tracefs none "
 			      "/sys/kernel/tracing' as root mounts it, unless the kernel was "
 			      "built without CONFIG_TRACING");
 	events = path_of(root, "events/%s", MODULE);
@@ -162,7 +162,8 @@ struct trace *trace_open(unsigned int which, char **why, int *status)
 	if (trace->fd < 0 || put(instance, "%s", "trace_clock", "mono"))
 		return refuse(status, EXIT_FAILED, why, "the trace instance cannot be used");
 	for (size_t i = 0; trace_events[i]; i++) {
-		if (which & 1U << i && put(instance, "events/kipc/kipc_%s/enable", trace_events[i], "1"))
+		if (which & 1U << i &&
+		    put(instance, "events/kipc/kipc_%s/enable", trace_events[i], "1"))
 			return refuse(status, EXIT_FAILED, why,
 				      "the module lacks a tracepoint that this program knows");
 	}

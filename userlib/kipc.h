@@ -285,8 +285,8 @@ int kipc_send(int fd, const void *buf, size_t size, int timeout_ms);
  * kipc_reply(), kipc_reply_error() or kipc_reply_recv().
  *
  * Return: bytes of the message, or -EMSGSIZE (@room is below max_size, or the message
- * has files: kipc_recvmsg()), -ESHUTDOWN, and the errors of waiting. After an error the message is still
- * in its place, even if bytes were written to @buf, and *@result is zeros.
+ * has files: kipc_recvmsg()), -ESHUTDOWN, and the errors of waiting. After an error the
+ * message is still in its place, even if bytes were written to @buf, and *@result is zeros.
  *
  * Since: 0.1
  */

@@ -85,7 +85,10 @@ static int memory_map(int fd, const void **data, size_t *size)
 		return -EPERM;
 	if ((uint64_t)file.st_size > SIZE_MAX)
 		return -EFBIG;
-	/* (Of an empty one: EINVAL.) Before Linux 6.7 a shared mapping counts as one that could become writable. */
+	/*
+	 * (Of an empty one: EINVAL.) Before Linux 6.7 a shared mapping counts as one that
+	 * could become writable.
+	 */
 	at = mmap(NULL, (size_t)file.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (at == MAP_FAILED)
 		return -errno;

@@ -176,12 +176,12 @@ static void *thread_main(void *argument)
  */
 static void signals_block(sigset_t *before)
 {
-	static const int faults[] = { SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP };
+	static const int faults[] = { SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP, 0 };
 	sigset_t all;
 
 	sigfillset(&all);
-	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
-		sigdelset(&all, faults[i]);
+	for (const int *fault = faults; *fault; fault++)
+		sigdelset(&all, *fault);
 	pthread_sigmask(SIG_BLOCK, &all, before);
 }
 
