@@ -319,7 +319,8 @@ static void show_pretty(const struct kipc_result *result, const char *bytes, siz
 static struct json_object *base64(const char *bytes, size_t size)
 {
 	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
+	enum { PADDING = 64 };
 	char *text = need(malloc((size + 2) / 3 * 4 + 1)), *to = text;
 	struct json_object *object;
 
@@ -329,7 +330,7 @@ static struct json_object *base64(const char *bytes, size_t size)
 		for (unsigned int i = 0; i < 3; i++)
 			value = value << 8 | (i < left ? (unsigned char)bytes[at + i] : 0);
 		for (unsigned int i = 0; i < 4; i++)
-			*to++ = i <= left ? digits[value >> (18 - 6 * i) & 63] : '=';
+			*to++ = digits[i <= left ? value >> (18 - 6 * i) & 63 : PADDING];
 	}
 	*to = 0;
 	object = need(json_object_new_string(text));

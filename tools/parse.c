@@ -182,7 +182,7 @@ int64_t monotonic_ns(void)
 
 void pause_ms(int ms)
 {
-	const struct timespec time = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * NS_PER_MS };
+	const struct timespec time = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000L * NS_PER_MS };
 
 	nanosleep(&time, NULL);
 }
