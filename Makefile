@@ -9,7 +9,6 @@ SECTIONS ?= 1 2 3 4 5 6 7 8
 
 where = DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" LIBDIR="$(LIBDIR)"
 mandir = $(PREFIX)/share/man
-tools = $(patsubst %/Makefile,%,$(wildcard tools/Makefile))
 
 .DEFAULT_GOAL := all
 # Targets that need the same product each see to it; the makes they call may use -j.
@@ -109,9 +108,10 @@ install-lib:
 	@$(MAKE) -C userlib install $(where)
 	$(if $(DESTDIR),,@ldconfig)
 
-## install-tools: the commands
+## install-tools: the command kipc
 install-tools:
-	$(if $(tools),@$(MAKE) -C $(tools) install $(where))
+	@$(MAKE) -C userlib all $(where)
+	@$(MAKE) -C tools install $(where)
 
 ## install-man: the manual pages (SECTIONS="1 4": these)
 install-man:
@@ -129,7 +129,7 @@ install-system:
 uninstall:
 	@DESTDIR="$(DESTDIR)" scripts/install-module --remove
 	@$(MAKE) -C userlib uninstall $(where)
-	$(if $(tools),@$(MAKE) -C $(tools) uninstall $(where))
+	@$(MAKE) -C tools uninstall $(where)
 	@scripts/install-manuals --remove "$(DESTDIR)$(mandir)" $(SECTIONS)
 	@rm -f "$(DESTDIR)$(PREFIX)/lib/udev/rules.d/60-kipc.rules" \
 		"$(DESTDIR)$(PREFIX)/lib/sysusers.d/kipc.conf" \
