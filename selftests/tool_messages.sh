@@ -201,6 +201,13 @@ status 0 "serve --count ends" wait $log
 # (A sed may or may not end the line that its input does not)
 ok "messages without reply are served too" is "$(tr -d '\n' <"$tmp/log")" 'logged: firstlogged: second'
 
+(trap '' HUP && exec "$kipc" serve --count=1 lasts cat) &
+lasts=$!
+until_true exists lasts
+kill -HUP $lasts
+status 0 "a signal that serve was started to ignore" "$kipc" call lasts x
+status 0 "... does not end it" wait $lasts
+
 "$kipc" serve fails sh -c 'echo so it is; exit 3' 2>"$tmp/fails" &
 fails=$!
 until_true exists fails

@@ -209,10 +209,15 @@ static void on_signal(int number)
 
 void stop_on_signals(void)
 {
+	static const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
 	/* Without SA_RESTART: what waits, ends. A second signal ends the program */
 	const struct sigaction action = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND };
 
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGHUP, &action, NULL);
+	for (size_t i = 0; i < COUNT(numbers); i++) {
+		struct sigaction old;
+
+		/* What nohup(1) or a shell made this program ignore stays ignored */
+		if (!sigaction(numbers[i], NULL, &old) && old.sa_handler != SIG_IGN)
+			sigaction(numbers[i], &action, NULL);
+	}
 }
