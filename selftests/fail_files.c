@@ -246,7 +246,7 @@ TEST_F(fail_files, rpc)
 		acted = peer_end(&peer);
 		if (ret < 0) {
 			ASSERT_TRUE(sweep_failed(&s, ret));
-			ASSERT_TRUE(settled() || op.token);
+			ASSERT_TRUE(op.token || settled());
 		}
 		if (ret < 0 && op.token) {
 			ASSERT_EQ(0, acted);
