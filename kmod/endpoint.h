@@ -246,8 +246,9 @@ long kipc_ep_open(struct kipc_ns *ns, struct kipc_op_open *op, void __user *uop)
 /* A handle on @from's endpoint with at most its rights; returns the descriptor */
 long kipc_ep_restrict(const struct kipc_file *from, const struct kipc_op_restrict *op);
 /*
- * What goes into a message for the handle @filp: another one with its rights and its
- * badge, charged to the calling process. -EOPNOTSUPP: it may not, -EBADF: its endpoint has ended.
+ * What goes into a message for the handle @filp: another one with its rights and badge,
+ * which the calling process opens and is charged for. -EOPNOTSUPP: it may not, -EBADF: its
+ * endpoint has ended.
  */
 struct file *kipc_ep_clone(const struct file *filp);
 void kipc_ep_stat(struct kipc_ep *ep, struct kipc_endpoint *info);

@@ -242,8 +242,9 @@ struct kipc_iovec {
  * timerfd, pidfd, IPv4 and IPv6 sockets, and handles with KIPC_RIGHT_SEND alone on an
  * endpoint that is not KEEP_BY_ANY travel; nothing else, as other files could hold
  * files that hold them. The receiver has another descriptor (close-on-exec) of the
- * same open file, but of a handle a new one for the same endpoint, with the same
- * rights. Until it is received a file is charged to the user who sent it.
+ * same open file, but of a handle a new one for the same endpoint, opened by the sender,
+ * with the same rights and badge. Until it is received a file is charged to the user who
+ * sent it.
  */
 struct kipc_payload {
 	__u64 base;
