@@ -237,7 +237,7 @@ static void sweep_load(struct __test_metadata *_metadata, unsigned int from, uns
 
 TEST_F(loading, workqueue_and_namespaces)
 {
-	sweep_load(_metadata, 52, 31, "kipc_call_init", "kipc_net_init");
+	sweep_load(_metadata, 52, 28, "kipc_call_init", "kipc_net_init");
 }
 
 TEST_F(loading, device)
