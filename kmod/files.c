@@ -203,6 +203,6 @@ noinline void kipc_fds_undo(struct kipc_fds *fds)
 	while (fds->nr) {
 		fds->nr--;
 		put_unused_fd(fds->fd[fds->nr]);
-		fput(fds->file[fds->nr]);
+		kipc_file_let_go(fds->file[fds->nr]);
 	}
 }

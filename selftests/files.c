@@ -5,6 +5,7 @@
  */
 #include <arpa/inet.h>
 #include <linux/netlink.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sys/epoll.h>
@@ -1033,6 +1034,7 @@ static int lingering_socket(int *peer)
 	socklen_t size = sizeof(address);
 	int listener = make_inet(), fd = make_inet();
 	char some[4096] = { 0 };
+	int left;
 
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	kt_need(!bind(listener, (struct sockaddr *)&address, size) && !listen(listener, 1));
@@ -1041,8 +1043,13 @@ static int lingering_socket(int *peer)
 	*peer = accept(listener, NULL, NULL);
 	kt_need(*peer >= 0);
 	close(listener);
-	while (send(fd, some, sizeof(some), MSG_DONTWAIT) > 0)
-		;
+	/* What is full now need not be when the other side has acknowledged what it got */
+	for (unsigned int idle = 0; idle < 50; idle++) {
+		while (send(fd, some, sizeof(some), MSG_DONTWAIT) > 0)
+			idle = 0;
+		kt_nap();
+	}
+	kt_need(!ioctl(fd, SIOCOUTQ, &left) && left > 0);
 	kt_need(!setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)));
 	return fd;
 }
@@ -1060,6 +1067,27 @@ TEST_F(files, who_drops_a_socket_does_not_linger)
 	start = kt_now();
 	ASSERT_EQ(TEXT_SIZE, recv_files(self->fd, KIPC_NOFILES, NULL, 0, &result));
 	EXPECT_GT(10000 * KT_MS, kt_now() - start);
+	close(peer);
+}
+
+/* Nor who holds it already, and is not given it after all */
+TEST_F(files, who_was_about_to_receive_a_socket_does_not_linger)
+{
+	struct job *job = jobs_new(1);
+	int peer;
+
+	kt_need(!unshare(CLONE_NEWNET));
+	if (!loopback_up())
+		SKIP(return, "no loopback interface");
+	ASSERT_EQ(0, send_away(self->cli, lingering_socket(&peer)));
+	job->fd = self->fd;
+	job->stall = STALL_RESULT;
+	job_start(job, job_recv_file);
+	await_stalled(job);
+	ASSERT_EQ(0, kipc_remove(self->fd, 0));
+	job_release(job);
+	EXPECT_EQ(0, job_join(job));
+	EXPECT_EQ(-EIDRM, job->ret);
 	close(peer);
 }
 
