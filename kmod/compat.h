@@ -9,6 +9,7 @@
 #ifndef _KIPC_COMPAT_H
 #define _KIPC_COMPAT_H
 
+#include <linux/atomic.h>
 #include <linux/fs.h>
 #include <linux/hrtimer.h>
 #include <linux/magic.h>
@@ -50,6 +51,17 @@ static inline bool kipc_is_anon(const struct inode *inode)
 
 #define IS_ANON_FILE(inode) kipc_is_anon(inode)
 #endif
+
+/* Drop a reference to @filp that is not the last; false: it is, and we still have it */
+static inline bool kipc_file_put_others(struct file *filp)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+	return atomic_long_add_unless(&filp->f_count, -1, 1);
+#else
+	/* From there on it counts the others only */
+	return atomic_long_add_unless(&filp->f_ref.refcnt, -1, FILE_REF_ONEREF);
+#endif
+}
 
 #ifndef __uninitialized
 #define __uninitialized

@@ -81,13 +81,16 @@ static struct file *kipc_file_to_send(int fd)
 
 /*
  * Who lets go of a socket of others shall not wait for its peer, as SO_LINGER says:
- * the last one is nobody who could have asked for that.
+ * the last one is nobody who could have asked for that. Nor may somebody who closes it
+ * just then make us the last one.
  */
 static void kipc_file_let_go(struct file *filp)
 {
 	struct socket *sock = sock_from_file(filp);
 
-	if (sock && sock->sk && file_count(filp) == 1) {
+	if (sock && sock->sk) {
+		if (kipc_file_put_others(filp))
+			return;
 		lock_sock(sock->sk);
 		sock_reset_flag(sock->sk, SOCK_LINGER);
 		release_sock(sock->sk);
