@@ -38,6 +38,7 @@ struct kipc_file *kipc_file_new(struct kipc_ns *ns)
 	refcount_set(&file->ref, 1);
 	file->ns = ns;
 	file->account = account;
+	mutex_init(&file->sigio_mutex);
 	INIT_LIST_HEAD(&file->ep_link);
 	spin_lock_init(&file->lock);
 	INIT_LIST_HEAD(&file->finished);

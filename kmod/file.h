@@ -20,6 +20,7 @@
 
 #include <linux/fs.h>
 #include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/rbtree.h>
 #include <linux/refcount.h>
 #include <linux/sched.h>
@@ -46,7 +47,8 @@ struct kipc_sigio;
  * @pool: spare memory for what is sent through it; constant
  * @filp: the struct file, for comparing and counting while the handle is in
  *	ep->files
- * @sigio: its O_ASYNC, or NULL (kipc_sigio_mutex)
+ * @sigio_mutex: held by who sets and clears O_ASYNC
+ * @sigio: its O_ASYNC, or NULL (@sigio_mutex)
  * @server: process that received last through it, for comparing only (ep->lock)
  * @shutdown: receives give ESHUTDOWN (ep->lock)
  * @large_replies: the last reply of whoever looked was large: what to expect of the next
@@ -76,6 +78,7 @@ struct kipc_file {
 	struct kipc_account *account;
 	struct kipc_pool *pool;
 	struct file *filp;
+	struct mutex sigio_mutex;	/* protects the next one */
 	struct kipc_sigio *sigio;
 	const struct pid *server;
 	bool shutdown;

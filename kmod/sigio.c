@@ -42,9 +42,6 @@ struct kipc_sigio {
 	struct kipc_hook calls;
 };
 
-/* Setting and clearing O_ASYNC, which threads may do at the same time; nobody does it often */
-static DEFINE_MUTEX(kipc_sigio_mutex);
-
 static int kipc_sigio_band(__poll_t events)
 {
 	if (events & (EPOLLHUP | EPOLLRDHUP))
@@ -125,7 +122,7 @@ int kipc_sigio_on(struct kipc_file *file, int fd)
 	struct kipc_sigio *sigio;
 	int ret = -ENOMEM;
 
-	mutex_lock(&kipc_sigio_mutex);
+	mutex_lock(&file->sigio_mutex);
 	sigio = file->sigio;
 	if (!sigio) {
 		sigio = kzalloc(sizeof(*sigio), GFP_KERNEL_ACCOUNT);
@@ -143,7 +140,7 @@ int kipc_sigio_on(struct kipc_file *file, int fd)
 		kipc_sigio_hook(sigio);
 	}
 unlock:
-	mutex_unlock(&kipc_sigio_mutex);
+	mutex_unlock(&file->sigio_mutex);
 	return ret;
 }
 
@@ -152,7 +149,7 @@ int kipc_sigio_off(struct kipc_file *file)
 	struct kipc_sigio *sigio;
 	int ret = 0;
 
-	mutex_lock(&kipc_sigio_mutex);
+	mutex_lock(&file->sigio_mutex);
 	sigio = file->sigio;
 	if (sigio) {
 		kipc_sigio_unhook(sigio);
@@ -160,6 +157,6 @@ int kipc_sigio_off(struct kipc_file *file)
 		file->sigio = NULL;
 		kfree(sigio);
 	}
-	mutex_unlock(&kipc_sigio_mutex);
+	mutex_unlock(&file->sigio_mutex);
 	return ret;
 }

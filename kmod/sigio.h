@@ -6,8 +6,10 @@
  * for the same events: what would be an edge for epoll is a signal. So nobody else has to
  * know of it, and without it nothing is spent on it.
  *
- * The signal goes out under the lock of a wait queue, which is inside kipc_sigio_mutex and
- * outside the kernel's locks for signals.
+ * The signal goes out under the lock of a wait queue, which is inside the file's sigio_mutex
+ * and outside the kernel's locks for signals. That mutex is the file's own: memory is
+ * allocated under it, which can take long for who has none left, and who closes another
+ * file must not wait for that.
  */
 #ifndef _KIPC_SIGIO_H
 #define _KIPC_SIGIO_H
