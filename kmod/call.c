@@ -1254,6 +1254,7 @@ void kipc_answer_end(struct kipc_answer *answer)
 	kipc_answer_leave(answer);
 	if (answer->reply)
 		kipc_reply_free(answer->reply);
+	answer->reply = NULL;
 }
 
 /* The reply as the caller can take it: false if it must be cut to @answer->room first */

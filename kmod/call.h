@@ -221,6 +221,7 @@ struct kipc_answer {
  */
 int kipc_answer_prepare(struct kipc_answer *answer, struct kipc_file *file, u64 token, int status,
 			u64 type, const struct kipc_payload *payload);
+/* May be done again */
 void kipc_answer_end(struct kipc_answer *answer);
 /*
  * Hand the reply to the caller who waits for it, under ep->lock. -EOVERFLOW, -ESTALE: it

@@ -367,6 +367,9 @@ static struct kipc_msg *kipc_recv_begin(struct kipc_recv *recv, struct kipc_file
 	if (!*wait && share)
 		kipc_share_put(ep, share, &after);
 	kipc_unlock(ep, &after);
+	/* Nobody gets the reply: nothing of it shall live until the receive has ended */
+	if (unlikely(recv->reply_error) && recv->half)
+		kipc_answer_end(&recv->half->answer);
 	if (unlikely(reply_err)) {
 		err = kipc_answer_adapt(&recv->half->answer, reply_err);
 		*again = !err;

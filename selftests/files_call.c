@@ -390,6 +390,38 @@ TEST_F(files_call, p07_a_reply_to_nobody_keeps_no_files)
 	close(reader);
 }
 
+static void job_reply_recv_file(struct job *job)
+{
+	const struct kipc_msg answer = { .fds = job->head.fds, .nfds = 1 };
+	struct iovec out = { job->out, job->room };
+	const struct kipc_msg room = { .flags = KIPC_ANYSIZE, .iov = &out, .iovcnt = 1 };
+
+	job->result.token = job->token;
+	job->ret = kipc_reply_recvmsg(job->fd, &answer, &room, &job->result, -1);
+}
+
+/* Nor does it while its server waits for the next message */
+TEST_F(files_call, p07_a_reply_to_nobody_keeps_none_while_its_server_waits)
+{
+	struct job *server = jobs_new(1);
+	int reader, writer = pipe_of(&reader);
+
+	start_call(1, 0);
+	EXPECT_TRUE(job_kill(self->job));
+	server->fd = self->fd;
+	server->token = self->call.token;
+	server->head.fds = &writer;
+	job_start_thread(server, job_reply_recv_file);
+	await_asleep(server);
+	close(writer);
+	EXPECT_TRUE(pipe_ended(reader));
+	close(reader);
+	EXPECT_EQ(0, send_files(self->cli, 0, NULL, 0));
+	EXPECT_EQ(0, job_join(server));
+	EXPECT_EQ(TEXT_SIZE, server->ret);
+	EXPECT_EQ(-ECANCELED, server->result.reply_error);
+}
+
 TEST_F(files_call, REPLY_RECV_replies_with_files_and_takes_the_next_ones)
 {
 	int readers[2], reply = pipe_of(&readers[0]), got = -1;
