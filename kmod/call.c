@@ -104,6 +104,8 @@ void kipc_call_destroy(struct kipc_call *call)
 		kipc_reply_free(call->reply);
 	if (unlikely(kipc_window_is_open(&call->window)))
 		kipc_window_end(&call->window);
+	if (unlikely(call->files_account))
+		kipc_account_put(call->files_account);
 	if (!call->file)
 		return;
 	kipc_account_put(call->account);
@@ -950,6 +952,26 @@ put_call:
 	return err;
 }
 
+/* What @op has no room for at all need not be kept until it is collected */
+static u8 kipc_rpc_file_room(const struct kipc_op_rpc *op)
+{
+	if (op->flags & (KIPC_ASYNC | KIPC_NOFILES) ||
+	    (op->flags & KIPC_TRUNCATE && !op->reply.nfds))
+		return KIPC_FILES_UNWANTED;
+	return op->reply.nfds;
+}
+
+/* A user who has too many files on their way, however it came to them, asks for no more */
+static noinline int kipc_call_want_files(struct kipc_call *call, struct kipc_file *file)
+{
+	struct kipc_account *account = kipc_account_current_cached(file->account);
+
+	if (IS_ERR(account))
+		return PTR_ERR(account);
+	call->files_account = account;
+	return kipc_account_check(account, KIPC_CHARGE_FILES);
+}
+
 static struct kipc_call *kipc_call_new(const struct kipc_rpc *rpc, struct kipc_file *file,
 				       struct kipc_ep *ep)
 {
@@ -977,24 +999,25 @@ static struct kipc_call *kipc_call_new(const struct kipc_rpc *rpc, struct kipc_f
 	call->reply = NULL;
 	call->window.pins = NULL;
 	call->file = NULL;
+	call->files_account = NULL;
 	call->ep = ep;
 	call->cookie = op->cookie;
 	call->async = op->flags & KIPC_ASYNC;
 	/* No reply is larger than max_size, whatever room there is for it */
 	call->room = min_t(u64, call->async ? op->reply_room : rpc->reply.total,
 			   READ_ONCE(ep->max_size));
-	call->file_room = op->flags & (KIPC_ASYNC | KIPC_NOFILES) ? KIPC_FILES_UNWANTED :
-								    op->reply.nfds;
+	call->file_room = kipc_rpc_file_room(op);
 	call->idempotent = op->flags & KIPC_IDEMPOTENT;
 	call->described = op->result || call->async;
 	call->truncate = op->flags & KIPC_TRUNCATE;
 	INIT_LIST_HEAD(&call->finished);
-	if (unlikely(op->request.nfds)) {
+	if (unlikely(op->reply.nfds) && call->file_room != KIPC_FILES_UNWANTED)
+		err = kipc_call_want_files(call, file);
+	if (unlikely(op->request.nfds) && !err)
 		err = kipc_msg_attach(msg, file, ep, &op->request);
-		if (err) {
-			kipc_msg_put(msg);
-			return ERR_PTR(err);
-		}
+	if (unlikely(err)) {
+		kipc_msg_put(msg);
+		return ERR_PTR(err);
 	}
 	return call;
 }
@@ -1264,16 +1287,20 @@ static bool kipc_answer_fits(struct kipc_answer *answer, const struct kipc_call 
 	return answer->reply->full_size <= call->room || answer->reply->size <= answer->room;
 }
 
-/* Files that its caller does not want are let go; false: there are too many for it */
-static noinline bool kipc_answer_files(struct kipc_reply *reply, const struct kipc_call *call,
+/*
+ * Files that its caller does not want are let go, and the others are the caller's; false:
+ * there are too many for it
+ */
+static noinline bool kipc_answer_files(struct kipc_reply *reply, struct kipc_call *call,
 				       struct kipc_after *after)
 {
 	bool unwanted = call->file_room == KIPC_FILES_UNWANTED;
 
-	if (reply->nfds <= call->file_room && !unwanted)
+	/* With TRUNCATE who collects it takes as many as there is room for */
+	if (!unwanted && (reply->nfds <= call->file_room || call->truncate)) {
+		kipc_files_recharge(reply->files, &call->files_account);
 		return true;
-	if (call->truncate && !unwanted)
-		return true;	/* who collects it takes as many as there is room for */
+	}
 	kipc_after_more(after);
 	hlist_add_head(&reply->files->free_node, &after->sent);
 	reply->files = NULL;

@@ -114,6 +114,8 @@ struct kipc_reply {
  * @window: the caller's buffer, while it waits in the system call that made it
  * @file: file of the caller once it outlives its system call, held
  * @account: who is charged then, held
+ * @files_account: who is charged for the files of the reply when that is made, held; NULL:
+ *	none are wanted. Then who was until then
  * @caller_token: its token then
  * @file_node: in file->calls (file->lock)
  * @finished: in file->finished (file->lock)
@@ -145,6 +147,7 @@ struct kipc_call {
 	struct kipc_window window;
 	struct kipc_file *file;
 	struct kipc_account *account;
+	struct kipc_account *files_account;
 	union {
 		u64 flags;	/* those below, cleared at once */
 		struct {

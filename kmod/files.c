@@ -4,6 +4,7 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
+#include <linux/minmax.h>
 #include <linux/net.h>
 #include <linux/slab.h>
 #include <linux/socket.h>
@@ -162,6 +163,13 @@ noinline struct kipc_files *kipc_files_new(struct kipc_file *file,
 free:
 	kfree(files);
 	return ERR_PTR(err);
+}
+
+noinline void kipc_files_recharge(struct kipc_files *files, struct kipc_account **account)
+{
+	kipc_account_force(*account, KIPC_CHARGE_FILES, files->nr);
+	kipc_account_uncharge(files->account, KIPC_CHARGE_FILES, files->nr);
+	swap(files->account, *account);
 }
 
 noinline void kipc_files_free(struct kipc_files *files)

@@ -6,10 +6,12 @@
  * context of who sends, before anything else can see the message, and are held by a
  * struct kipc_files, which belongs to the message until a receiver has it or its
  * outcome is known (kipc_after_files(), under ep->lock), or to the reply until that is
- * freed. It is constant. Who has claimed the message, or collects the reply, reads it
+ * freed. The files are constant. Who has claimed the message, or collects the reply, reads it
  * without a lock; who peeks knows the number only, from the message.
  *
- * Files in flight are charged to the user who sent them (parameter user_files_max).
+ * Files in flight are charged to the user who sent them (parameter user_files_max); those
+ * of a reply, once it is made, to its caller, who asked for them: how long it lets them
+ * wait must not be at the expense of the server, and so of its other callers.
  *
  * Only kinds of files travel that hold no other files, so that nothing in flight can
  * keep itself alive: docs/security.md has the argument. A handle does hold something,
@@ -35,7 +37,7 @@ struct kipc_account;
 struct kipc_file;
 
 /**
- * struct kipc_files - files in flight; constant
+ * struct kipc_files - files in flight; constant, but for @account
  * @free_node: on a kipc_after's list at its end
  * @account: who is charged for them, held
  * @nr: how many
@@ -50,6 +52,11 @@ struct kipc_files {
 
 /* The files of which @payload has descriptors, to be sent through @file; or ERR_PTR() */
 struct kipc_files *kipc_files_new(struct kipc_file *file, const struct kipc_payload *payload);
+/*
+ * From now on *@account is charged for them, beyond its limit if need be; with the
+ * reference to who was, which *@account then is. Any context.
+ */
+void kipc_files_recharge(struct kipc_files *files, struct kipc_account **account);
 /* May sleep */
 void kipc_files_free(struct kipc_files *files);
 

@@ -955,6 +955,49 @@ TEST_F(files, p10_the_files_of_a_reply_are_the_repliers)
 	close(sent[1]);
 }
 
+/* What a server has answered is not held against it by a caller that does not collect it */
+TEST_F(files, p10_an_uncollected_reply_is_its_callers)
+{
+	struct job *job = jobs_new(1);
+	struct iovec in = { TEXT, TEXT_SIZE };
+	const struct kipc_msg req = { .iov = &in, .iovcnt = 1 };
+	struct kipc_result result;
+	char text[16];
+	struct iovec out = { text, sizeof(text) };
+	int got[2], sent[2] = { make_memfd(), make_memfd() };
+	struct kipc_msg room = { .iov = &out, .iovcnt = 1, .fds = got, .nfds = 2 };
+
+	kt_set_param("user_files_max", 2);
+	job->fd = self->cli;
+	job->head.fds = got;
+	job->head.nfds = 2;
+	job->size = TEXT_SIZE;
+	job->catches = true;
+	job_start_as(job, KT_AS(KT_UID_B), job_rpc_files);
+	ASSERT_TRUE(kt_until(kt_recv(self->fd, 0, 0, 0, text, sizeof(text), &result) ==
+			     TEXT_SIZE));
+	ASSERT_TRUE(job_signal(job));
+	EXPECT_EQ(0, job_join(job));
+	ASSERT_EQ(-EINTR, job->ret);
+	ASSERT_NE(0, job->result.token);
+	EXPECT_EQ(0, kt_do_as(KT_UID_B, send_memfds(self->cli, 1)));
+	EXPECT_EQ(0, kt_do_as(KT_UID_A, reply_files(self->fd, result.token, sent, 2)));
+	EXPECT_EQ(0, kt_do_as(KT_UID_A, send_memfds(self->cli, 2)));
+	EXPECT_EQ(-EDQUOT, kt_do_as(KT_UID_A, send_memfds(self->cli, 1)));
+
+	/* Who has too many neither sends nor asks for more */
+	EXPECT_EQ(-EDQUOT, kt_do_as(KT_UID_B, send_memfds(self->cli, 1)));
+	EXPECT_EQ(-EDQUOT, kt_do_as(KT_UID_B, kipc_rpcmsg(self->cli, &req, &room, &result, 0)));
+	EXPECT_EQ(TEXT_SIZE, kipc_rpc_finish(self->cli, job->result.token, &room, &result, 0));
+	EXPECT_EQ(2, result.nfds);
+	EXPECT_EQ(0, kt_do_as(KT_UID_B, send_memfds(self->cli, 1)));
+	EXPECT_EQ(-EDQUOT, kt_do_as(KT_UID_B, send_memfds(self->cli, 1)));
+	close(got[0]);
+	close(got[1]);
+	close(sent[0]);
+	close(sent[1]);
+}
+
 TEST_F(files, a_receiver_of_another_user)
 {
 	struct job *job = jobs_new(1);

@@ -244,7 +244,7 @@ struct kipc_iovec {
  * files that hold them. The receiver has another descriptor (close-on-exec) of the
  * same open file, but of a handle a new one for the same endpoint, opened by the sender,
  * with the same rights and badge. Until it is received a file is charged to the user who
- * sent it.
+ * sent it; in a reply, to the user who called.
  */
 struct kipc_payload {
 	__u64 base;
@@ -670,7 +670,8 @@ struct kipc_op_recv_batch {
  * and the size it had, or with TRUNCATE its beginning. Room beyond max_size, as
  * it is when the call is made, does not count. The same holds for files that are
  * more than @reply has room for; with NOFILES all are dropped. The reply to an ASYNC
- * call brings none: they are dropped. What is dropped of a reply that is told, the
+ * call brings none: they are dropped. A call with room for files is EDQUOT while its user
+ * has more than user_files_max on their way. What is dropped of a reply that is told, the
  * result tells by KIPC_RESULT_FILES_DROPPED. A request's files are kept with
  * IDEMPOTENT, for its next delivery, until the call is answered or given up.
  * Closing the file cancels its outstanding calls.
