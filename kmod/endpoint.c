@@ -167,6 +167,20 @@ void kipc_share_put(struct kipc_ep *ep, struct kipc_share *share, struct kipc_af
 		kipc_share_drop(ep, share, after);
 }
 
+bool kipc_ep_writable(struct kipc_ep *ep, struct kipc_file *file)
+{
+	static const struct kipc_share none;
+	const struct kipc_share *share = file->share;
+	const struct cred *caller;
+
+	if (unlikely(file->passed_on)) {
+		caller = override_creds(file->filp->f_cred);
+		share = kipc_share_of(ep, file, NULL) ?: &none;
+		revert_creds(caller);
+	}
+	return kipc_writable(ep, share);
+}
+
 static int kipc_share_count(const struct kipc_ep *ep, const struct kipc_share *share, u32 max,
 			    u32 all, u32 mine)
 {
@@ -751,13 +765,21 @@ long kipc_ep_restrict(const struct kipc_file *from, const struct kipc_op_restric
 struct file *kipc_ep_clone(const struct file *filp)
 {
 	const struct kipc_file *from = filp->private_data;
+	struct kipc_file *file;
 	struct file *clone;
 
 	if (from->rights != KIPC_RIGHT_SEND || from->ep->flags & KIPC_ENDPOINT_KEEP_BY_ANY)
 		return ERR_PTR(-EOPNOTSUPP);
 	clone = kipc_handle_like(from, from->rights, from->badge);
 	/* EIDRM would be of where it is sent to */
-	return clone == ERR_PTR(-EIDRM) ? ERR_PTR(-EBADF) : clone;
+	if (IS_ERR(clone))
+		return clone == ERR_PTR(-EIDRM) ? ERR_PTR(-EBADF) : clone;
+	/* Who passes it on is counted for it, but does not lend its name to who writes there */
+	put_cred(clone->f_cred);
+	clone->f_cred = get_cred(filp->f_cred);
+	file = clone->private_data;
+	file->passed_on = true;
+	return clone;
 }
 
 /* Inspecting and changing */

@@ -247,8 +247,8 @@ long kipc_ep_open(struct kipc_ns *ns, struct kipc_op_open *op, void __user *uop)
 long kipc_ep_restrict(const struct kipc_file *from, const struct kipc_op_restrict *op);
 /*
  * What goes into a message for the handle @filp: another one with its rights and badge,
- * which the calling process opens and is charged for. -EOPNOTSUPP: it may not, -EBADF: its
- * endpoint has ended.
+ * which the calling process is charged for; the opener stays. -EOPNOTSUPP: it may not,
+ * -EBADF: its endpoint has ended.
  */
 struct file *kipc_ep_clone(const struct file *filp);
 void kipc_ep_stat(struct kipc_ep *ep, struct kipc_endpoint *info);
@@ -272,6 +272,12 @@ void kipc_ep_bury(struct kipc_ep *ep);
  */
 int kipc_lock_share(struct kipc_ep *ep, struct kipc_file *file, struct kipc_after *after,
 		    struct kipc_share **share) __acquires(&ep->lock);
+/*
+ * Would who opened the handle @file be let in with a message of max_size? Else, under
+ * ep->lock as in any case, those in ep->write_wait are woken once there is room.
+ */
+bool kipc_ep_writable(struct kipc_ep *ep, struct kipc_file *file);
+
 static inline void kipc_share_get(struct kipc_ep *ep, struct kipc_share *share)
 {
 	lockdep_assert_held(&ep->lock);

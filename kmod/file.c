@@ -174,7 +174,7 @@ static __poll_t kipc_handle_poll(struct file *filp, poll_table *wait)
 		if (file->rights & KIPC_RIGHT_RECV && !file->shutdown &&
 		    kipc_queue_next(ep, false, 0))
 			mask |= EPOLLIN | EPOLLRDNORM;
-		if (file->rights & KIPC_RIGHT_SEND && kipc_writable(ep, file->share))
+		if (file->rights & KIPC_RIGHT_SEND && kipc_ep_writable(ep, file))
 			mask |= EPOLLOUT | EPOLLWRNORM;
 		if (!ep->receivers || file->shutdown)
 			mask |= EPOLLRDHUP;

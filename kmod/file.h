@@ -42,7 +42,8 @@ struct kipc_sigio;
  * @ep: a handle's endpoint, held; NULL for a device file; constant
  * @rights: a handle's KIPC_RIGHT_*; constant
  * @badge: a handle's badge; constant
- * @share: a handle's share, the opener's; constant
+ * @passed_on: it came by a message: f_cred is who opened the first one; constant
+ * @share: a handle's share, that of who made this one; constant
  * @account: the opener's account; constant
  * @pool: spare memory for what is sent through it; constant
  * @filp: the struct file, for comparing and counting while the handle is in
@@ -74,6 +75,7 @@ struct kipc_file {
 	struct kipc_ep *ep;
 	u32 rights;
 	u64 badge;
+	bool passed_on;
 	struct kipc_share *share;
 	struct kipc_account *account;
 	struct kipc_pool *pool;

@@ -390,7 +390,7 @@ static bool kipc_admissible(const struct kipc_ep *ep, const struct kipc_share *s
 	return place <= ep->full_from && (!ahead || place < kipc_msg_place(ahead));
 }
 
-bool kipc_writable(struct kipc_ep *ep, struct kipc_share *share)
+bool kipc_writable(struct kipc_ep *ep, const struct kipc_share *share)
 {
 	lockdep_assert_held(&ep->lock);
 	if ((!(ep->flags & KIPC_ENDPOINT_RENDEZVOUS) || ep->nr_waiting) &&

@@ -104,7 +104,7 @@ struct kipc_msg *kipc_select_after(struct kipc_ep *ep, const struct kipc_receive
 				   u64 type, u64 *place, bool *more);
 
 /* Would a message of max_size and the lowest priority by @share be admitted now? */
-bool kipc_writable(struct kipc_ep *ep, struct kipc_share *share);
+bool kipc_writable(struct kipc_ep *ep, const struct kipc_share *share);
 
 /*
  * Put a new message into the queue, or straight into the hands of a receiver.

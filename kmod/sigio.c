@@ -106,7 +106,7 @@ static void kipc_sigio_hook(struct kipc_sigio *sigio)
 	/* Room that is not there is asked for from now on */
 	spin_lock(&ep->lock);
 	if (!ep->dead && file->rights & KIPC_RIGHT_SEND)
-		kipc_writable(ep, file->share);
+		kipc_ep_writable(ep, file);
 	spin_unlock(&ep->lock);
 }
 

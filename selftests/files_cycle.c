@@ -122,6 +122,42 @@ TEST_F(files_cycle, p11_a_badge_travels_with_the_handle)
 	close_end(b);
 }
 
+/* Who passes on a handle that it was given does not lend its name to who writes there */
+TEST_F(files_cycle, p11_the_opener_travels_with_the_handle)
+{
+	const struct kipc_attr attr = { .max_msgs = 4 };
+	struct end a = new_end(self->dev, 0);
+	int all = kipc_create(NULL, 0, 0666, &attr), theirs, got;
+	struct kipc_result result;
+
+	ASSERT_LE(0, all);
+	theirs = kt_do_as(KT_UID_A, kt_again(self->dev, kt_id(all), KIPC_RIGHT_SEND));
+	ASSERT_LE(0, theirs);
+	ASSERT_EQ(0, kt_do_as(KT_UID_B, send_file(a.send, theirs)));
+	close(theirs);
+	theirs = recv_file(a.all);
+	ASSERT_LE(0, theirs);
+	ASSERT_EQ(0, send_away(a.send, theirs));
+	got = recv_file(a.all);
+	ASSERT_LE(0, got);
+	EXPECT_EQ(TEXT_SIZE, kt_do_as(KT_UID_B, write(got, TEXT, TEXT_SIZE)));
+	ASSERT_EQ(TEXT_SIZE, recv_files(all, 0, NULL, 0, &result));
+	EXPECT_EQ(KT_UID_A, result.uid);
+	EXPECT_EQ(KT_UID_A, result.gid);
+
+	/* Its share it is, too, for who writes and who polls */
+	EXPECT_EQ(0, fcntl(got, F_SETFL, O_NONBLOCK));
+	EXPECT_EQ(POLLOUT, polled(got) & POLLOUT);
+	EXPECT_EQ(TEXT_SIZE, write(got, TEXT, TEXT_SIZE));
+	EXPECT_EQ(TEXT_SIZE, write(got, TEXT, TEXT_SIZE));
+	EXPECT_EQ(0, polled(got) & POLLOUT);
+	EXPECT_EQ(-1, write(got, TEXT, TEXT_SIZE));
+	EXPECT_EQ(EAGAIN, errno);
+	close(got);
+	close(all);
+	close_end(a);
+}
+
 /* Calls are of the handle they were made through: who is sent one does not see them */
 TEST_F(files_cycle, p12_calls_do_not_travel_with_the_handle)
 {

@@ -242,8 +242,9 @@ struct kipc_iovec {
  * timerfd, pidfd, IPv4 and IPv6 sockets, and handles with KIPC_RIGHT_SEND alone on an
  * endpoint that is not KEEP_BY_ANY travel; nothing else, as other files could hold
  * files that hold them. The receiver has another descriptor (close-on-exec) of the
- * same open file, but of a handle a new one for the same endpoint, opened by the sender,
- * with the same rights and badge. Until it is received a file is charged to the user who
+ * same open file, but of a handle a new one for the same endpoint, with the same rights
+ * and badge, that counts as the sender's; what is written there shows the ids of who opened
+ * the first one. Until it is received a file is charged to the user who
  * sent it; in a reply, to the user who called.
  */
 struct kipc_payload {
