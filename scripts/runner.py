@@ -30,6 +30,11 @@ class Tally:
         if outcome != ktap.PASSED:
             self.bad.append(f"{outcome}: {name}")
 
+    def merge(self, other):
+        for outcome, count in other.counts.items():
+            self.counts[outcome] += count
+        self.bad += other.bad
+
     def good(self):
         return self.counts[ktap.PASSED] > 0 and not self.bad
 

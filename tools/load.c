@@ -86,6 +86,26 @@ static void __attribute__((noreturn)) die_not_there(const char *file)
 	    running_kernel(), running_kernel());
 }
 
+static void __attribute__((noreturn)) die_unsigned(const char *path, const char *signer)
+{
+	if (signer)
+		die(EXIT_MODULE, "%s: it is signed by a key that the kernel does not know, and "
+				 "this kernel loads only what is signed by one that it knows: "
+				 "enrol the key with 'mokutil --import', see kipc-load(1)",
+		    path);
+	die(EXIT_MODULE, "%s: it is not signed, and this kernel loads only what is signed by a "
+			 "key that it knows: kipc-load(1) tells how to sign it",
+	    path);
+}
+
+static bool no_more_modules(void)
+{
+	char text[8];
+
+	return read_line("/proc/sys/kernel/modules_disabled", text, sizeof(text)) &&
+	       strcmp(text, "0");
+}
+
 static void __attribute__((noreturn)) explain(struct kmod_module *module, int err)
 {
 	const char *path = kmod_module_get_path(module);
@@ -105,18 +125,16 @@ static void __attribute__((noreturn)) explain(struct kmod_module *module, int er
 		    path);
 	case ENOKEY:
 	case EKEYREJECTED:
-		die(EXIT_MODULE, "%s: %s, and this kernel loads only what is signed by a key that "
-				 "it knows: sign it (see kmodsign or sign-file), and enrol the "
-				 "key with mokutil",
-		    path, signer ? "it is signed by a key that the kernel does not know" :
-		    "it is not signed");
+		die_unsigned(path, signer);
 	case EPERM:
 		if (geteuid())
 			die(EXIT_DENIED, "only root may load a module");
-		die(EXIT_MODULE, "%s: the kernel is locked down, or allows no more modules "
-				 "(kernel.modules_disabled): %s",
-		    path, signer ? "see kernel_lockdown(7)" : "it is not signed, see "
-							      "kernel_lockdown(7)");
+		if (no_more_modules())
+			die(EXIT_MODULE, "%s: no more modules can be loaded until the next boot "
+					 "(kernel.modules_disabled)",
+			    path);
+		/* It is locked down */
+		die_unsigned(path, signer);
 	case EACCES:
 		die(EXIT_DENIED, "%s: %s", path, strerror(err));
 	case EINVAL:

@@ -12,8 +12,7 @@
 #include "module.h"
 #include "tool.h"
 
-/* A file of one line; false if it cannot be read */
-static bool read_line(const char *path, char *text, size_t size)
+bool read_line(const char *path, char *text, size_t size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t n;

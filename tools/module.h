@@ -9,6 +9,8 @@
 struct kmod_ctx;
 struct kmod_module;
 
+/* A file of one line; false if it cannot be read */
+bool read_line(const char *path, char *text, size_t size);
 struct kmod_ctx *kmod_context(void);
 /* "live", "coming", "going", or NULL: not loaded */
 const char *module_state(void);
