@@ -66,6 +66,8 @@ NOT_TYPED = {
 PLACEHOLDERS = {
     "<id>": r"\d+",
     "<pid>": r"\d+",
+    # Of a process that was watched; the kernel does not always remember it
+    "<name>": r"(kipc|<\.\.\.>)",
     "<time>": r"\d[\d:.]*",
     "<release>": r"\d+\.\d+\.\d+-\d+-amd64",
     "<version>": re.escape((TOP / "VERSION").read_text(encoding="utf-8").strip()),
