@@ -25,9 +25,10 @@ module: setup
 lib: setup
 	@scripts/quietly "library" build/log/lib.log $(MAKE) -C userlib all lib32
 
-## tools: build the command kipc
+## tools: build the command kipc and the naming service
 tools: lib
 	@scripts/quietly "tools" build/log/tools.log $(MAKE) -C tools all
+	@scripts/quietly "naming service" build/log/named.log $(MAKE) -C tools/named all
 
 ## selftests: build the test programs
 selftests: lib tools

@@ -14,6 +14,7 @@ TOP = pathlib.Path(__file__).resolve().parent.parent
 FOR_SELFTESTS = [
     ("library", ["make", "-C", "userlib", "all", "lib32"]),
     ("tools build", ["make", "-C", "tools", "all"]),
+    ("naming service builds", ["make", "-C", "tools/named", "all"]),
     ("selftests build", ["scripts/build-selftests"]),
 ]
 

@@ -762,6 +762,168 @@ int kipc_map(int fd, const void **data, size_t *size);
  */
 int kipc_unmap(const void *data, size_t size);
 
+/*
+ * Names
+ *
+ * kipc-named(8) gives names to endpoints, like org.example.echo: words of letters,
+ * digits, '-' and '_' with dots between them, of 1 to KIPC_REGISTERED_NAME_MAX bytes in
+ * all. A server registers its endpoint; a client looks it up and gets a handle that may
+ * send and has a badge of its own, by which the server can ask who looked it up. Who may
+ * do which is said in named.conf(5). A name ends with its endpoint.
+ *
+ * The functions below call the service. They do more than one system call each, but
+ * like the others keep nothing. Beside what they say they may give the errors of
+ * kipc_open() and kipc_rpc(); -ECONNREFUSED (there is no naming service, or it ended
+ * with the call), -EPROTO and -EPROTONOSUPPORT (it speaks another version). @timeout_ms
+ * is how long to wait for the service to appear, and where it says so for the name; the
+ * answer itself has 5 seconds more.
+ */
+
+#define KIPC_REGISTERED_NAME_MAX	223	/* bytes of a registered name */
+#define KIPC_NAMES_ROOM			32	/* names that kipc_names() has room for */
+
+/**
+ * struct kipc_name - a registered name
+ * @registration: number of the registration, never used again
+ * @uid: who registered it
+ * @gid: and his group
+ * @endpoint: id of the endpoint
+ * @reserved: 0
+ * @name: NUL-terminated
+ *
+ * Since: 0.1
+ */
+struct kipc_name {
+	uint64_t registration;
+	uint32_t uid;
+	uint32_t gid;
+	uint32_t endpoint;
+	uint32_t reserved;
+	char name[KIPC_REGISTERED_NAME_MAX + 1];
+};
+
+/**
+ * struct kipc_client - who looked up a name
+ * @registration: what was looked up
+ * @uid: effective uid of who did
+ * @gid: effective gid
+ * @pid: process id, for logs only
+ * @reserved: 0
+ *
+ * As the naming service sees them.
+ *
+ * Since: 0.1
+ */
+struct kipc_client {
+	uint64_t registration;
+	uint32_t uid;
+	uint32_t gid;
+	int32_t pid;
+	uint32_t reserved;
+};
+
+/**
+ * kipc_register() - give a name to an endpoint
+ * @name: the name
+ * @fd: handle with KIPC_RIGHT_SEND and without a badge; the caller must be owner or
+ *	creator of its endpoint, which must not be KEEP_BY_ANY
+ * @timeout_ms: see above
+ *
+ * The name lasts as long as the endpoint, or until kipc_unregister(). @fd remains the
+ * caller's. After -ECONNREFUSED and -ETIMEDOUT it may have been registered.
+ *
+ * Return: 0, or -EACCES (the policy forbids it), -EEXIST (the name is taken), -EPERM
+ * (the endpoint is another's), -EINVAL (also: no name, or a badge), -ENAMETOOLONG,
+ * -EDQUOT (too many names or files of the user), -ENOSPC (too many names),
+ * -EOPNOTSUPP (KEEP_BY_ANY), -ECONNREFUSED, -EPROTO, -EPROTONOSUPPORT, -ETIMEDOUT.
+ *
+ * Since: 0.1
+ */
+int kipc_register(const char *name, int fd, int timeout_ms);
+
+/**
+ * kipc_unregister() - take back a name
+ * @name: the name
+ * @timeout_ms: see above
+ *
+ * Handles that were looked up remain good.
+ *
+ * Return: 0, or -ENOENT (no such name), -EPERM (another user registered it),
+ * -EINVAL (no name), -ENAMETOOLONG, -ECONNREFUSED, -EPROTO, -EPROTONOSUPPORT,
+ * -ETIMEDOUT.
+ *
+ * Since: 0.1
+ */
+int kipc_unregister(const char *name, int timeout_ms);
+
+/**
+ * kipc_lookup() - get a handle by a name
+ * @name: the name
+ * @timeout_ms: how long to wait for the name; see above
+ *
+ * The handle has KIPC_RIGHT_SEND and a badge that no other has.
+ *
+ * Return: a handle, or -ENOENT (no such name and @timeout_ms is 0), -ETIMEDOUT,
+ * -EACCES (the policy forbids it, whether there is the name or not), -EINVAL (no
+ * name), -ENAMETOOLONG, -EDQUOT and -ENOSPC (too many wait, or too many handles on the
+ * endpoint), -EMFILE, -ECONNREFUSED, -EPROTO, -EPROTONOSUPPORT, -EINTR.
+ *
+ * Since: 0.1
+ */
+int kipc_lookup(const char *name, int timeout_ms);
+
+/**
+ * kipc_watch() - wait until a name is registered, or no longer, or anew
+ * @name: the name
+ * @registration: the registration that is known, 0 for none; written on success only:
+ *	the present one, 0 if there is none
+ * @timeout_ms: how long to wait for it to be another one; see above
+ *
+ * Returns at once if it is another one already: of several changes the last is told,
+ * and none is missed.
+ *
+ * Return: 1 (the name is registered), 0 (it is not), or -ETIMEDOUT (nothing has
+ * changed), -EACCES (the policy forbids to look it up), -EINVAL (no name),
+ * -ENAMETOOLONG, -EDQUOT and -ENOSPC (too many wait), -ECONNREFUSED, -EPROTO,
+ * -EPROTONOSUPPORT, -EINTR.
+ *
+ * Since: 0.1
+ */
+int kipc_watch(const char *name, uint64_t *registration, int timeout_ms);
+
+/**
+ * kipc_names() - list registered names
+ * @prefix: how they begin; NULL: all
+ * @cursor: 0: begin; written: where to go on, 0: this was all
+ * @names: room for KIPC_NAMES_ROOM
+ * @timeout_ms: see above
+ *
+ * Tells the names that the caller may look up, in no order. A name that is registered
+ * all the while is told once.
+ *
+ * Return: names written, or -EINVAL (also: @names is NULL), -ENAMETOOLONG,
+ * -ECONNREFUSED, -EPROTO, -EPROTONOSUPPORT, -ETIMEDOUT.
+ *
+ * Since: 0.1
+ */
+int kipc_names(const char *prefix, uint64_t *cursor, struct kipc_name *names, int timeout_ms);
+
+/**
+ * kipc_client() - ask who a badge is
+ * @badge: result.badge of a message that came through a handle of kipc_lookup()
+ * @client: written on success only
+ * @timeout_ms: see above
+ *
+ * Tells who looked the name up, who may have given the handle to others. The upper half
+ * of the badge is the uid. The last some thousand of each user are known.
+ *
+ * Return: 0, or -ENOENT (not known, or it is for a name of another user),
+ * -ECONNREFUSED, -EPROTO, -EPROTONOSUPPORT, -ETIMEDOUT.
+ *
+ * Since: 0.1
+ */
+int kipc_client(uint64_t badge, struct kipc_client *client, int timeout_ms);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * kipc-named: what its sources share. One thread serves; others exist only to close
+ * files that may take long to close (suspect.c).
+ */
+#ifndef KIPC_NAMED_H
+#define KIPC_NAMED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <kipc.h>
+#include "../../userlib/named.h"
+
+/* ---- log.c: to standard error, with the priority that journald reads ---- */
+
+void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+
+/* ---- state.c: what outlives the process ---- */
+
+/*
+ * DOC: state
+ *
+ * Registrations and clients are in one memfd, which is mapped and changed in place:
+ * who takes over after a restart, or after a crash, has all of it. Next to the memfd
+ * it needs the handles, each found by the slot of its registration. Indexes (hash
+ * tables) are the process's own and are made again.
+ *
+ * A record is valid when its @registration is not 0; that is stored last and
+ * cleared first. What is read from a memfd that was handed over is checked before it
+ * is used, as another version may have written it.
+ */
+#define STATE_MAGIC		0x64656d616e63706bULL
+#define STATE_LAYOUT		1
+#define NAMES_MAX		131072	/* registrations */
+#define CLIENT_GROUPS		64	/* of users; see clients.c */
+#define GROUP_CLIENTS		4096	/* badges that are remembered of each */
+#define NONE			UINT32_MAX
+
+struct registration {
+	uint64_t registration;	/* number, never used again; 0: the slot is free */
+	uint32_t uid;		/* who registered it */
+	uint32_t gid;
+	uint32_t endpoint;	/* id */
+	int32_t fd;		/* of the process that runs; in a hand-over by exec still good */
+	char name[NAMED_NAME_ROOM];
+	uint32_t next;		/* in the chain of its hash, NONE: last; made again */
+	uint32_t hash;
+};
+
+struct client {
+	uint64_t registration;	/* whose handle it has; 0: the record is free */
+	uint64_t badge;
+	uint32_t uid;
+	uint32_t gid;
+	int32_t pid;
+	uint32_t owner;		/* uid of the registration */
+};
+
+struct state {
+	uint64_t magic;
+	uint64_t layout;	/* STATE_LAYOUT */
+	uint64_t size;		/* of all of it */
+	uint64_t registrations;	/* last number given */
+	uint64_t key;		/* which users are together in a group */
+	uint32_t badges[CLIENT_GROUPS];	/* last number given */
+	struct client clients[CLIENT_GROUPS][GROUP_CLIENTS];
+	struct registration names[NAMES_MAX];
+};
+
+extern struct state *state;
+extern int state_fd;
+
+void state_create(void);
+bool state_adopt(int fd);	/* false: not one of ours, and nothing was done */
+
+/* ---- names.c ---- */
+
+bool name_valid(const char *name);	/* NUL-terminated */
+uint32_t name_hash(const char *name);
+
+/* What can be had; NONE or a slot */
+void names_init(uint32_t limit);
+uint32_t names_find(const char *name);
+/* Returns a negative errno, or the slot; @fd is then the table's */
+int names_add(const char *name, int fd, uint32_t endpoint, uint32_t uid, uint32_t gid);
+void names_drop(uint32_t slot);		/* closes the handle too */
+bool names_restore(uint32_t slot, int fd);	/* of a state that was adopted */
+uint32_t names_count(void);
+uint32_t names_top(void);		/* all slots that are used are below */
+bool names_ended(uint32_t slot);	/* its endpoint has */
+
+/* ---- clients.c ---- */
+
+uint64_t clients_add(const struct registration *registration, const struct kipc_result *who);
+const struct client *clients_find(uint64_t badge);
+
+/* ---- policy.c ---- */
+
+enum access {
+	ACCESS_OWN,
+	ACCESS_LOOK_UP,
+};
+
+/* Reads DIRECTORY/ *.conf; on an error says which, and what was before stays */
+bool policy_load(const char *directory);
+bool policy_allows(enum access access, const char *name, uint32_t uid, uint32_t gid);
+
+/* ---- waiters.c: calls that are answered later ---- */
+
+struct waiter {
+	uint64_t token;
+	uint64_t seen;		/* WATCH: the registration that the caller knows */
+	uint64_t end;		/* ns, CLOCK_MONOTONIC */
+	uint32_t type;		/* NAMED_LOOKUP or NAMED_WATCH */
+	struct kipc_result who;
+	char name[NAMED_NAME_ROOM];
+};
+
+/* A negative errno, or 0: it is answered by one of these */
+int waiters_add(int endpoint, const struct waiter *waiter);
+void waiters_name_changed(int endpoint, const char *name);
+void waiters_expire(int endpoint);
+int waiters_timeout_ms(void);	/* until the next one expires, -1: there is none */
+void waiters_ask_again(int endpoint);	/* all of them */
+uint64_t now_ns(void);
+
+/* ---- requests.c ---- */
+
+/* Answers a waiter for whom something has happened; false: nothing has yet */
+bool request_answer(int endpoint, const struct waiter *waiter);
+/* Takes and answers what is there, up to a bound; a negative errno: the endpoint has ended */
+int requests_serve(int endpoint);
+
+/* ---- suspect.c: files that are no handles ---- */
+
+/* Is @fd a handle? Asks nothing of the file itself, which may never answer. */
+bool suspect_is_handle(int fd);
+/* Is a file of this user still being closed? */
+bool suspect_user(uint32_t uid);
+void suspect_close(int fd, uint32_t uid);
+
+/* ---- keep.c: handles are kept for who comes after ---- */
+
+void keep_start(void);		/* is there a service manager? */
+void keep_handle(uint32_t slot);
+void keep_drop(uint32_t slot);
+void keep_state(int endpoint);
+/* Descriptors of the service manager: sets @endpoint if it is among them */
+void keep_collect(int *endpoint);
+void keep_exec(int endpoint, char **arguments);	/* returns if it failed */
+void keep_take_over(const char *what, int *endpoint);
+
+/* ---- main.c ---- */
+
+bool watch_handle(uint32_t slot);	/* until its endpoint ends */
+void unwatch_handle(uint32_t slot);
+
+#endif /* KIPC_NAMED_H */
