@@ -1,0 +1,956 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * kipc-named(8) and the functions of the library that ask it. The service is started
+ * for each test, as its unit does: by root, then another user. Where a service manager
+ * matters, the test is it.
+ */
+#include <dirent.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "call_common.h"
+#include "kselftest_harness.h"
+
+#include "named.h"
+
+#define A KT_UID_A
+#define B KT_UID_B
+#define SERVICE_UID 20009
+#define DIRECTORY "/tmp/named.d"
+#define SAID "/tmp/named.log"
+#define PATIENCE 20000
+#define STORED_MAX 64
+
+static const char policy[] =
+	"# what most tests need\n"
+	"own\torg.example.*\tuser:20001\n"
+	"look-up\torg.example.*\tany\n"
+	"look-up\torg.example.secret.*\tuser:20002\n"
+	"look-up\torg.example.secret.open\tany\n"
+	"own\torg.team.*\tgroup:team\n"
+	"look-up\torg.team.*\tgroup:team\n";
+
+/* ---- the service manager ---- */
+
+static struct {
+	int socket;
+	struct sockaddr_un address;
+	socklen_t size;
+	unsigned int ready;
+	char status[128];
+	unsigned int count;
+	struct {
+		char name[32];
+		int fd;
+	} stored[STORED_MAX];
+} manager = { .socket = -1 };
+
+static void manager_start(void)
+{
+	manager.socket = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	kt_need(manager.socket >= 0);
+	manager.address.sun_family = AF_UNIX;
+	snprintf(manager.address.sun_path + 1, sizeof(manager.address.sun_path) - 1, "named-%d",
+		 getpid());
+	manager.size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
+				   strlen(manager.address.sun_path + 1));
+	kt_need(!bind(manager.socket, (void *)&manager.address, manager.size));
+	manager.count = 0;
+	manager.ready = 0;
+}
+
+static void manager_forget(unsigned int which)
+{
+	close(manager.stored[which].fd);
+	manager.stored[which] = manager.stored[--manager.count];
+}
+
+/* As systemd: what is stored twice is stored once, what has ended is let go of */
+static void manager_told(const char *text, int fd)
+{
+	const char *name = strstr(text, "FDNAME=");
+
+	if (strstr(text, "READY=1"))
+		manager.ready++;
+	if (!strncmp(text, "STATUS=", 7))
+		snprintf(manager.status, sizeof(manager.status), "%s", text + 7);
+	if (strstr(text, "FDSTOREREMOVE=1")) {
+		kt_need(name);
+		for (unsigned int i = manager.count; i-- > 0;)
+			if (!strncmp(manager.stored[i].name, name + 7, strcspn(name + 7, "\n")))
+				manager_forget(i);
+	} else if (strstr(text, "FDSTORE=1")) {
+		kt_need(fd >= 0 && name && manager.count < STORED_MAX);
+		snprintf(manager.stored[manager.count].name, sizeof(manager.stored[0].name),
+			 "%.*s", (int)strcspn(name + 7, "\n"), name + 7);
+		manager.stored[manager.count++].fd = fd;
+	}
+}
+
+static void manager_listen(void)
+{
+	char text[1024], control[CMSG_SPACE(sizeof(int))];
+
+	for (;;) {
+		struct iovec bytes = { text, sizeof(text) - 1 };
+		struct msghdr message = {
+			.msg_iov = &bytes,
+			.msg_iovlen = 1,
+			.msg_control = control,
+			.msg_controllen = sizeof(control),
+		};
+		ssize_t size = recvmsg(manager.socket, &message, MSG_CMSG_CLOEXEC);
+		struct cmsghdr *header;
+		int fd = -1;
+
+		if (size < 0)
+			return;
+		text[size] = '\0';
+		header = CMSG_FIRSTHDR(&message);
+		if (header && header->cmsg_type == SCM_RIGHTS)
+			memcpy(&fd, CMSG_DATA(header), sizeof(fd));
+		manager_told(text, fd);
+	}
+}
+
+static bool manager_has(const char *name)
+{
+	manager_listen();
+	for (unsigned int i = 0; i < manager.count; i++)
+		if (!strcmp(manager.stored[i].name, name))
+			return true;
+	return false;
+}
+
+/* ---- the service ---- */
+
+FIXTURE(named)
+{
+	pid_t pid;
+	mode_t device;
+	int endpoint;		/* of A */
+};
+
+static void write_policy(const char *file, const char *text)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), DIRECTORY "/%s", file);
+	unlink(path);
+	close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
+	if (*text)
+		kt_write_file(path, text);
+}
+
+/* Descriptors from 3 on, and what their names are */
+static void pass_stored(void)
+{
+	char names[STORED_MAX * 32] = "", text[32];
+
+	for (unsigned int i = 0; i < manager.count; i++)
+		kt_need(dup2(manager.stored[i].fd, 200 + (int)i) >= 0);
+	for (unsigned int i = 0; i < manager.count; i++) {
+		kt_need(dup2(200 + (int)i, 3 + (int)i) >= 0);
+		close(200 + (int)i);
+		strcat(strcat(names, i ? ":" : ""), manager.stored[i].name);
+	}
+	snprintf(text, sizeof(text), "%u", manager.count);
+	setenv("LISTEN_FDS", text, 1);
+	snprintf(text, sizeof(text), "%d", getpid());
+	setenv("LISTEN_PID", text, 1);
+	setenv("LISTEN_FDNAMES", names, 1);
+}
+
+static pid_t serve_named(void)
+{
+	pid_t pid = fork();
+
+	kt_need(pid >= 0);
+	if (!pid) {
+		int said = open(SAID, O_CREAT | O_WRONLY | O_TRUNC, 0644);
+
+		dup2(said, STDERR_FILENO);
+		close(said);
+		if (manager.socket >= 0) {
+			char text[128];
+
+			snprintf(text, sizeof(text), "@%s", manager.address.sun_path + 1);
+			setenv("NOTIFY_SOCKET", text, 1);
+			if (manager.count)
+				pass_stored();
+		}
+		execl("./kipc-named", "kipc-named", "--policy=" DIRECTORY, "--user=named-test",
+		      NULL);
+		_exit(127);
+	}
+	return pid;
+}
+
+static bool said(const char *text)
+{
+	char all[65536];
+
+	return kt_read_file(SAID, all, sizeof(all)) > 0 && strstr(all, text);
+}
+
+static bool serves(void)
+{
+	uint64_t cursor = 0;
+	struct kipc_name names[KIPC_NAMES_ROOM];
+
+	return kipc_names(NULL, &cursor, names, PATIENCE) >= 0;
+}
+
+static long stop(pid_t pid, int signal)
+{
+	int status;
+
+	kill(pid, signal);
+	kt_need(waitpid(pid, &status, 0) == pid);
+	return status;
+}
+
+static int endpoint_as(uid_t uid, unsigned int flags)
+{
+	int fd;
+
+	kt_euid(uid);
+	fd = kipc_create(NULL, flags, 0600, NULL);
+	kt_euid(0);
+	kt_need(fd >= 0);
+	return fd;
+}
+
+static long reg(uid_t uid, const char *name, int fd)
+{
+	return kt_do_as(uid, kipc_register(name, fd, PATIENCE));
+}
+
+static long lookup(uid_t uid, const char *name, int timeout_ms)
+{
+	return kt_do_as(uid, kipc_lookup(name, timeout_ms));
+}
+
+FIXTURE_SETUP(named)
+{
+	struct stat device;
+
+	mkdir("/etc", 0755);
+	mkdir("/tmp", 01777);
+	mkdir(DIRECTORY, 0755);
+	write_policy("a.conf", policy);
+	write_policy("b.conf", "");
+	close(open("/etc/passwd", O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
+	close(open("/etc/group", O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
+	kt_write_file("/etc/passwd", "root:x:0:0::/:/bin/sh\nnamed-test:x:20009:20009::/:/bin/sh\n"
+		      "b:x:20002:20002::/:/bin/sh\n");
+	kt_write_file("/etc/group", "root:x:0:\nteam:x:20033:b\n");
+	kt_need(!stat("/dev/kipc", &device));
+	self->device = device.st_mode & 0777;
+	kt_need(!chmod("/dev/kipc", 0666));
+	self->endpoint = endpoint_as(A, 0);
+	self->pid = serve_named();
+	if (!serves()) {
+		char all[4096] = "";
+
+		kt_read_file(SAID, all, sizeof(all));
+		kt_complain("%s", all);
+	}
+	kt_need(serves());
+}
+
+FIXTURE_TEARDOWN(named)
+{
+	kt_restore_params();
+	if (self->pid)
+		stop(self->pid, SIGTERM);
+	close(self->endpoint);
+	chmod("/dev/kipc", self->device);
+}
+
+/* ---- registering and looking up ---- */
+
+struct call {
+	int fd;
+	long ret;
+};
+
+static long call_it(void *argument)
+{
+	struct call *call = argument;
+	char reply[16];
+
+	return kipc_rpc(call->fd, "hello", 5, reply, sizeof(reply), PATIENCE);
+}
+
+TEST_F(named, a_name_leads_to_its_endpoint)
+{
+	struct call call = { .fd = -1 };
+	struct kipc_result result;
+	struct kipc_client client;
+	struct kt_job *job;
+	char request[8192];
+
+	ASSERT_EQ(0, reg(A, "org.example.echo", self->endpoint));
+	call.fd = (int)lookup(B, "org.example.echo", 0);
+	ASSERT_LE(0, call.fd);
+	EXPECT_EQ(-EBADF, kipc_recv(call.fd, request, sizeof(request), &result, 0));
+	EXPECT_EQ(FD_CLOEXEC, fcntl(call.fd, F_GETFD));
+	job = kt_start(KT_THREAD, call_it, &call);
+	ASSERT_EQ(5, kipc_recv(self->endpoint, request, sizeof(request), &result, PATIENCE));
+	EXPECT_EQ(B, result.badge >> 32);
+	ASSERT_EQ(0, kt_do_as(A, kipc_client(result.badge, &client, PATIENCE)));
+	EXPECT_EQ(B, client.uid);
+	EXPECT_NE(0, client.registration);
+	EXPECT_EQ(0, kipc_reply(self->endpoint, result.token, "hi", 2));
+	EXPECT_EQ(2, kt_join(job));
+	close(call.fd);
+}
+
+static uint64_t badge_through(int endpoint, int fd)
+{
+	struct kipc_result result = { 0 };
+	char bytes[8192];
+
+	kt_need(!kipc_send(fd, "x", 1, PATIENCE));
+	kt_need(kipc_recv(endpoint, bytes, sizeof(bytes), &result, PATIENCE) == 1);
+	return result.badge;
+}
+
+TEST_F(named, each_look_up_has_a_badge_of_its_own)
+{
+	struct kipc_client client = { .uid = 77 };
+	uint64_t badge[3];
+
+	ASSERT_EQ(0, reg(A, "org.example.echo", self->endpoint));
+	for (int i = 0; i < 3; i++) {
+		int fd = (int)lookup(i ? B : A, "org.example.echo", 0);
+
+		ASSERT_LE(0, fd);
+		badge[i] = badge_through(self->endpoint, fd);
+		EXPECT_NE(0, badge[i]);
+		EXPECT_EQ(i ? B : A, badge[i] >> 32);
+		for (int k = 0; k < i; k++)
+			EXPECT_NE(badge[k], badge[i]);
+		/* No other one can be made of it. */
+		EXPECT_EQ(-EPERM, kipc_restrict(fd, KIPC_RIGHT_SEND, badge[i] + 1));
+		close(fd);
+	}
+	EXPECT_EQ(-ENOENT, kt_do_as(A, kipc_client(badge[2] + 1, &client, PATIENCE)));
+	EXPECT_EQ(-ENOENT, kt_do_as(A, kipc_client(0, &client, PATIENCE)));
+	EXPECT_EQ(-ENOENT, kt_do_as(B, kipc_client(badge[0], &client, PATIENCE)));
+	EXPECT_EQ(77, client.uid);
+	EXPECT_EQ(0, kipc_client(badge[0], &client, PATIENCE));
+	EXPECT_EQ(A, client.uid);
+	EXPECT_EQ(getpid(), client.pid);
+}
+
+TEST_F(named, only_an_endpoint_of_ones_own_is_registered)
+{
+	int any = endpoint_as(A, KIPC_OPEN_KEEP_BY_ANY);
+	int other = endpoint_as(B, 0);
+	int badge = kipc_restrict(self->endpoint, KIPC_RIGHT_SEND, 5);
+
+	ASSERT_LE(0, badge);
+	EXPECT_EQ(-EPERM, reg(A, "org.example.a", other));
+	EXPECT_EQ(-EINVAL, reg(A, "org.example.a", badge));
+	EXPECT_EQ(-EOPNOTSUPP, reg(A, "org.example.a", any));
+	EXPECT_EQ(-EBADF, reg(A, "org.example.a", -1));
+	EXPECT_EQ(0, reg(A, "org.example.a", self->endpoint));
+	EXPECT_EQ(-EEXIST, reg(A, "org.example.a", self->endpoint));
+	EXPECT_EQ(0, reg(A, "org.example.b", self->endpoint));
+	/* Root may name what is another's. */
+	EXPECT_EQ(0, reg(0, "org.root", other));
+	close(any);
+	close(other);
+	close(badge);
+}
+
+TEST_F(named, a_name_is_taken_back_by_its_user_or_root)
+{
+	ASSERT_EQ(0, reg(A, "org.example.a", self->endpoint));
+	EXPECT_EQ(-EPERM, kt_do_as(B, kipc_unregister("org.example.a", PATIENCE)));
+	EXPECT_EQ(0, kt_do_as(A, kipc_unregister("org.example.a", PATIENCE)));
+	EXPECT_EQ(-ENOENT, kt_do_as(A, kipc_unregister("org.example.a", PATIENCE)));
+	EXPECT_EQ(-ENOENT, lookup(A, "org.example.a", 0));
+	EXPECT_EQ(0, reg(A, "org.example.a", self->endpoint));
+	EXPECT_EQ(0, kipc_unregister("org.example.a", PATIENCE));
+}
+
+TEST_F(named, names_are_words_with_dots_between)
+{
+	static const char *const bad[] = {
+		"", ".", "a.", ".a", "a..b", "a b", "a/b", "org.example.*", "\xc3\xa4",
+	};
+	char name[300];
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		EXPECT_EQ(-EINVAL, reg(0, bad[i], self->endpoint));
+		EXPECT_EQ(-EINVAL, lookup(0, bad[i], 0));
+	}
+	EXPECT_EQ(-EINVAL, kipc_lookup(NULL, 0));
+	memset(name, 'a', sizeof(name));
+	name[KIPC_REGISTERED_NAME_MAX + 1] = '\0';
+	EXPECT_EQ(-ENAMETOOLONG, reg(0, name, self->endpoint));
+	name[KIPC_REGISTERED_NAME_MAX] = '\0';
+	EXPECT_EQ(0, reg(0, name, self->endpoint));
+	EXPECT_EQ(0, reg(0, "A-z_0.9", self->endpoint));
+	EXPECT_EQ(-ENOENT, lookup(0, name + 1, 0));
+}
+
+/* ---- policy ---- */
+
+TEST_F(named, the_policy_says_who_owns_and_who_looks_up)
+{
+	int other = endpoint_as(B, 0), fd;
+
+	EXPECT_EQ(-EACCES, reg(A, "org.other.a", self->endpoint));
+	EXPECT_EQ(-EACCES, reg(A, "org.example", self->endpoint));
+	EXPECT_EQ(-EACCES, reg(A, "org.examples.a", self->endpoint));
+	EXPECT_EQ(-EACCES, reg(B, "org.example.b", other));
+	/* Nothing is said of these: root only. */
+	EXPECT_EQ(-EACCES, lookup(A, "org.other", 0));
+	EXPECT_EQ(-ENOENT, lookup(0, "org.other", 0));
+
+	/* The longest prefix wins, whether there is the name or not. */
+	EXPECT_EQ(-EACCES, lookup(A, "org.example.secret.x", 0));
+	EXPECT_EQ(-ENOENT, lookup(B, "org.example.secret.x", 0));
+	EXPECT_EQ(0, reg(A, "org.example.secret.x", self->endpoint));
+	EXPECT_EQ(-EACCES, lookup(A, "org.example.secret.x", 0));
+	fd = (int)lookup(B, "org.example.secret.x", 0);
+	EXPECT_LE(0, fd);
+	close(fd);
+	/* An exact name before a prefix */
+	EXPECT_EQ(-ENOENT, lookup(A, "org.example.secret.open", 0));
+	EXPECT_EQ(-EACCES, lookup(A, "org.example.secret.open.x", 0));
+
+	/* B is a member of the group; A is not. */
+	EXPECT_EQ(0, reg(B, "org.team.b", other));
+	EXPECT_EQ(-EACCES, reg(A, "org.team.a", self->endpoint));
+	EXPECT_EQ(-EACCES, lookup(A, "org.team.b", 0));
+	close(other);
+}
+
+static bool read_again(pid_t pid, const char *text)
+{
+	kt_need(!truncate(SAID, 0));
+	kill(pid, SIGHUP);
+	return kt_until(said(text));
+}
+
+TEST_F(named, a_bad_policy_is_refused_as_a_whole_with_file_and_line)
+{
+	static const struct {
+		const char *text;
+		const char *said;
+	} bad[] = {
+		{ "own org.other.* any\n\nown org.more\n", DIRECTORY "/b.conf:3: " },
+		{ "own org.other.* any\nowns org.more any\n", DIRECTORY "/b.conf:2: owns" },
+		{ "own org..other any\n", DIRECTORY "/b.conf:1: org..other" },
+		{ "own org.other.* any\nown org.more user:nobody-knows", DIRECTORY "/b.conf:2: nobody-knows" },
+		{ "own org.other.* any\n#\nown org.more group:nobody-knows", DIRECTORY "/b.conf:3: " },
+		{ "own org.other.* any\nown org.more someone", DIRECTORY "/b.conf:2: someone" },
+		{ "own org.other.* any\nown org.more user:4294967295", DIRECTORY "/b.conf:2: " },
+		{ "own org.other.* any any\n", DIRECTORY "/b.conf:1: " },
+	};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		write_policy("b.conf", bad[i].text);
+		EXPECT_TRUE(read_again(self->pid, bad[i].said));
+		EXPECT_EQ(-EACCES, reg(A, "org.other.a", self->endpoint));
+		EXPECT_EQ(0, reg(A, "org.example.a", self->endpoint));
+		EXPECT_EQ(0, kipc_unregister("org.example.a", PATIENCE));
+	}
+	write_policy("b.conf", "own org.other.* any # but\nown org.example.* nobody\n");
+	EXPECT_TRUE(read_again(self->pid, "read again"));
+	EXPECT_EQ(0, reg(A, "org.other.a", self->endpoint));
+	/* Several lines for one prefix: any of them suffices. */
+	EXPECT_EQ(0, reg(A, "org.example.a", self->endpoint));
+	write_policy("a.conf", "own org.* any\nown org.example.* nobody\n");
+	EXPECT_TRUE(read_again(self->pid, "read again"));
+	EXPECT_EQ(-EACCES, reg(A, "org.example.b", self->endpoint));
+	EXPECT_EQ(0, reg(A, "org.b", self->endpoint));
+}
+
+/* ---- ends, waits and watches ---- */
+
+TEST_F(named, a_name_ends_with_its_endpoint)
+{
+	uint64_t registration = 0, before;
+	int fd = endpoint_as(A, 0);
+
+	ASSERT_EQ(0, reg(A, "org.example.a", fd));
+	ASSERT_EQ(1, kt_do_as(A, kipc_watch("org.example.a", &registration, 0)));
+	before = registration;
+	EXPECT_NE(0, before);
+	EXPECT_EQ(-ETIMEDOUT, kt_do_as(A, kipc_watch("org.example.a", &registration, 0)));
+	EXPECT_EQ(before, registration);
+	close(fd);
+	EXPECT_EQ(0, kt_do_as(A, kipc_watch("org.example.a", &registration, PATIENCE)));
+	EXPECT_EQ(0, registration);
+	EXPECT_EQ(-ENOENT, lookup(A, "org.example.a", 0));
+	/* It can be had again at once, and is another registration. */
+	ASSERT_EQ(0, reg(A, "org.example.a", self->endpoint));
+	registration = before;
+	EXPECT_EQ(1, kt_do_as(A, kipc_watch("org.example.a", &registration, 0)));
+	EXPECT_LT(before, registration);
+}
+
+TEST_F(named, the_handle_in_the_service_does_not_keep_the_endpoint)
+{
+	int fd = endpoint_as(A, 0), client;
+
+	ASSERT_EQ(0, reg(A, "org.example.a", fd));
+	client = (int)lookup(A, "org.example.a", 0);
+	ASSERT_LE(0, client);
+	close(fd);
+	EXPECT_EQ(-EIDRM, kipc_send(client, "x", 1, 0));
+	close(client);
+}
+
+static long lookup_patiently(void *name)
+{
+	int fd = kipc_lookup(name, PATIENCE);
+
+	if (fd >= 0)
+		close(fd);
+	return fd < 0 ? fd : 0;
+}
+
+static long watch_patiently(void *registration)
+{
+	return kipc_watch("org.example.late", registration, PATIENCE);
+}
+
+static char late[] = "org.example.late";
+
+TEST_F(named, who_looks_up_or_watches_waits_for_the_name)
+{
+	uint64_t registration = 0;
+	struct kt_job *lookers[8], *watcher;
+	int fd;
+
+	for (int i = 0; i < 8; i++) {
+		lookers[i] = kt_start(KT_AS(i % 2 ? A : B), lookup_patiently, late);
+		ASSERT_TRUE(kt_asleep(lookers[i]));
+	}
+	watcher = kt_start(KT_THREAD, watch_patiently, &registration);
+	ASSERT_TRUE(kt_asleep(watcher));
+	/* Another name wakes nobody. */
+	ASSERT_EQ(0, reg(A, "org.example.other", self->endpoint));
+	ASSERT_EQ(0, reg(A, late, self->endpoint));
+	for (int i = 0; i < 8; i++)
+		EXPECT_EQ(0, kt_join(lookers[i]));
+	EXPECT_EQ(1, kt_join(watcher));
+	EXPECT_NE(0, registration);
+
+	watcher = kt_start(KT_THREAD, watch_patiently, &registration);
+	ASSERT_TRUE(kt_asleep(watcher));
+	ASSERT_EQ(0, kipc_unregister(late, PATIENCE));
+	EXPECT_EQ(0, kt_join(watcher));
+	fd = (int)lookup(A, late, 0);
+	EXPECT_EQ(-ENOENT, fd);
+}
+
+TEST_F(named, a_wait_ends_at_its_deadline_and_not_before)
+{
+	uint64_t registration = 0, before;
+
+	before = kt_now();
+	EXPECT_EQ(-ETIMEDOUT, lookup(A, late, 300));
+	EXPECT_LE(before + 300 * KT_MS, kt_now());
+	before = kt_now();
+	EXPECT_EQ(-ETIMEDOUT, kt_do_as(A, kipc_watch(late, &registration, 300)));
+	EXPECT_LE(before + 300 * KT_MS, kt_now());
+	/* There is none to wait for who may not look it up. */
+	before = kt_now();
+	EXPECT_EQ(-EACCES, lookup(A, "org.secret", PATIENCE));
+	EXPECT_GT(before + PATIENCE * KT_MS, kt_now());
+}
+
+TEST_F(named, all_names_that_one_may_look_up_are_listed_once)
+{
+	struct kipc_name names[KIPC_NAMES_ROOM];
+	unsigned int seen[100] = { 0 }, others = 0;
+	uint64_t cursor = 0;
+	char name[64];
+	int count;
+
+	for (int i = 0; i < 100; i++) {
+		snprintf(name, sizeof(name), "org.example.list-%d", i);
+		ASSERT_EQ(0, reg(A, name, self->endpoint));
+	}
+	ASSERT_EQ(0, reg(A, "org.example.secret.x", self->endpoint));
+	do {
+		count = (int)kt_do_as(A, kipc_names(NULL, &cursor, names, PATIENCE));
+		ASSERT_LE(0, count);
+		for (int i = 0; i < count; i++) {
+			int number;
+
+			EXPECT_EQ(A, names[i].uid);
+			EXPECT_EQ(kt_id(self->endpoint), names[i].endpoint);
+			if (sscanf(names[i].name, "org.example.list-%d", &number) == 1 &&
+			    number >= 0 && number < 100)
+				seen[number]++;
+			else
+				others++;
+		}
+	} while (cursor);
+	for (int i = 0; i < 100; i++)
+		EXPECT_EQ(1, seen[i]);
+	EXPECT_EQ(0, others);
+
+	cursor = 0;
+	count = (int)kt_do_as(B, kipc_names("org.example.secret", &cursor, names, PATIENCE));
+	EXPECT_EQ(1, count);
+	EXPECT_STREQ("org.example.secret.x", names[0].name);
+	EXPECT_EQ(0, cursor);
+}
+
+/* ---- a new process ---- */
+
+TEST_F(named, the_next_program_takes_over_at_sigusr2)
+{
+	struct kipc_client client = { 0 };
+	uint64_t registration = 0, before, badge;
+	int gone = endpoint_as(A, 0), fd;
+	struct kt_job *looker;
+
+	ASSERT_EQ(0, reg(A, "org.example.stays", self->endpoint));
+	ASSERT_EQ(0, reg(A, "org.example.goes", gone));
+	ASSERT_EQ(1, kipc_watch("org.example.stays", &registration, 0));
+	before = registration;
+	fd = (int)lookup(B, "org.example.stays", 0);
+	ASSERT_LE(0, fd);
+	badge = badge_through(self->endpoint, fd);
+	close(fd);
+	looker = kt_start(KT_AS(B), lookup_patiently, late);
+	ASSERT_TRUE(kt_asleep(looker));
+
+	for (int i = 0; i < 3; i++) {
+		kt_need(!truncate(SAID, 0));
+		kill(self->pid, SIGUSR2);
+		ASSERT_TRUE(kt_until(said("took over 2 names; 0 have ended")));
+	}
+	registration = 0;
+	EXPECT_EQ(1, kipc_watch("org.example.stays", &registration, 0));
+	EXPECT_EQ(before, registration);
+	EXPECT_EQ(0, kt_do_as(A, kipc_client(badge, &client, PATIENCE)));
+	EXPECT_EQ(B, client.uid);
+	EXPECT_EQ(-EEXIST, reg(A, "org.example.stays", self->endpoint));
+	fd = (int)lookup(B, "org.example.stays", 0);
+	ASSERT_LE(0, fd);
+	EXPECT_NE(badge, badge_through(self->endpoint, fd));
+	close(fd);
+
+	/* It sees ends, and who waited still waits. */
+	ASSERT_EQ(1, kipc_watch("org.example.goes", (registration = 0, &registration), 0));
+	close(gone);
+	EXPECT_EQ(0, kipc_watch("org.example.goes", &registration, PATIENCE));
+	EXPECT_EQ(0, reg(A, late, self->endpoint));
+	EXPECT_EQ(0, kt_join(looker));
+}
+
+TEST_F(named, after_a_crash_the_service_managers_store_has_the_names)
+{
+	struct kipc_client client = { 0 };
+	uint64_t registration = 0, before, badge;
+	int gone = endpoint_as(A, 0), taken = endpoint_as(A, 0), fd;
+	struct kt_job *looker;
+
+	stop(self->pid, SIGTERM);
+	manager_start();
+	self->pid = serve_named();
+	ASSERT_TRUE(kt_until((manager_listen(), manager.ready)));
+	EXPECT_TRUE(manager_has("endpoint"));
+	EXPECT_TRUE(manager_has("state-1"));
+	ASSERT_EQ(0, reg(A, "org.example.stays", self->endpoint));
+	ASSERT_EQ(0, reg(A, "org.example.goes", gone));
+	ASSERT_EQ(0, reg(A, "org.example.taken-back", taken));
+	EXPECT_TRUE(kt_until((manager_listen(), manager.count == 5)));
+	EXPECT_TRUE(kt_until((manager_listen(), !strncmp(manager.status, "3 names", 7))));
+	ASSERT_EQ(0, kipc_unregister("org.example.taken-back", PATIENCE));
+	EXPECT_TRUE(kt_until((manager_listen(), manager.count == 4)));
+	ASSERT_EQ(1, kipc_watch("org.example.stays", &registration, 0));
+	before = registration;
+	fd = (int)lookup(B, "org.example.stays", 0);
+	ASSERT_LE(0, fd);
+	badge = badge_through(self->endpoint, fd);
+	close(fd);
+	looker = kt_start(KT_AS(B), lookup_patiently, late);
+	ASSERT_TRUE(kt_asleep(looker));
+
+	stop(self->pid, SIGKILL);
+	close(gone);
+	manager.ready = 0;
+	self->pid = serve_named();
+	ASSERT_TRUE(kt_until((manager_listen(), manager.ready)));
+	EXPECT_TRUE(said("took over 1 names; 1 have ended"));
+	registration = 0;
+	EXPECT_EQ(1, kipc_watch("org.example.stays", &registration, 0));
+	EXPECT_EQ(before, registration);
+	EXPECT_EQ(-ENOENT, lookup(0, "org.example.goes", 0));
+	EXPECT_EQ(-ENOENT, lookup(0, "org.example.taken-back", 0));
+	EXPECT_EQ(0, kt_do_as(A, kipc_client(badge, &client, PATIENCE)));
+	EXPECT_EQ(B, client.uid);
+	/* The call that the dead one had is given to the next one. */
+	EXPECT_EQ(0, reg(A, late, self->endpoint));
+	EXPECT_EQ(0, kt_join(looker));
+	while (manager.count)
+		manager_forget(0);
+	close(manager.socket);
+	close(taken);
+}
+
+TEST_F(named, it_has_no_privileges)
+{
+	char path[64], text[4096];
+	int status;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", self->pid);
+	ASSERT_LT(0, kt_read_file(path, text, sizeof(text)));
+	EXPECT_NE(NULL, strstr(text, "\nUid:\t20009\t20009\t20009\t20009\n"));
+	EXPECT_NE(NULL, strstr(text, "\nGid:\t20009\t20009\t20009\t20009\n"));
+	EXPECT_NE(NULL, strstr(text, "\nCapEff:\t0000000000000000\n"));
+	EXPECT_NE(NULL, strstr(text, "\nCapPrm:\t0000000000000000\n"));
+	EXPECT_NE(NULL, strstr(text, "\nNoNewPrivs:\t1\n"));
+	/* A second one does not take its place. */
+	ASSERT_LE(0, status = fork());
+	if (!status) {
+		int nothing = open("/dev/null", O_WRONLY);
+
+		dup2(nothing, STDERR_FILENO);
+		execl("./kipc-named", "kipc-named", "--policy=" DIRECTORY, NULL);
+		_exit(127);
+	}
+	waitpid(-1, &status, 0);
+	EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+	EXPECT_TRUE(serves());
+}
+
+/* ---- clients that do not behave ---- */
+
+static unsigned int descriptors(pid_t pid)
+{
+	unsigned int count = 0;
+	char path[64];
+	DIR *directory;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	directory = opendir(path);
+	kt_need(directory);
+	while (readdir(directory))
+		count++;
+	closedir(directory);
+	return count;
+}
+
+/* One request as it comes; what the service says of it */
+static long raw(int service, uint64_t type, const void *bytes, size_t size, int *fds,
+		unsigned int nfds)
+{
+	struct iovec out = { (void *)bytes, size };
+	char reply[NAMED_MAX_SIZE];
+	struct iovec in = { reply, sizeof(reply) };
+	const struct kipc_msg call = {
+		.type = type, .iov = &out, .iovcnt = 1, .fds = fds, .nfds = nfds,
+	};
+	const struct kipc_msg answer = { .iov = &in, .iovcnt = 1, .flags = KIPC_NOFILES };
+	struct kipc_result result;
+	ssize_t ret = kipc_rpcmsg(service, &call, &answer, &result, PATIENCE);
+
+	/* It is the service that says so, and not the end of it. */
+	if (ret < 0 && !(result.flags & KIPC_RESULT_REMOTE))
+		kt_complain("type %llu, size %zu: %zd", (unsigned long long)type, size, ret);
+	return ret;
+}
+
+TEST_F(named, garbage_is_refused)
+{
+	int service = kipc_open(NAMED_ADDRESS, KIPC_RIGHT_SEND, 0);
+	unsigned int before = descriptors(self->pid);
+	struct named_request request = { .version = NAMED_VERSION, .name = "org.example.x" };
+	char bytes[NAMED_MAX_SIZE];
+	int pipes[2], many[KIPC_FILES_MAX];
+
+	ASSERT_LE(0, service);
+	srandom(1);
+	for (size_t size = 0; size <= sizeof(bytes); size += size < 600 ? 1 : 97) {
+		for (size_t i = 0; i < size; i++)
+			bytes[i] = (char)random();
+		EXPECT_GT(0, raw(service, (uint64_t)random() % 9, bytes, size, NULL, 0));
+		/* Of the right version and any size but one */
+		if (size >= sizeof(request) + 1 || (size >= 4 && size < sizeof(request))) {
+			memcpy(bytes, &request, size < sizeof(request) ? size : sizeof(request));
+			EXPECT_EQ(-EINVAL, raw(service, NAMED_LOOKUP, bytes, size, NULL, 0));
+		}
+		EXPECT_EQ(0, kipc_send(service, bytes, size, PATIENCE));
+	}
+	for (uint32_t version = 0; version < 5; version++) {
+		request.version = version;
+		EXPECT_EQ(version == NAMED_VERSION ? -ENOENT : -EPROTONOSUPPORT,
+			  raw(service, NAMED_LOOKUP, &request, sizeof(request), NULL, 0));
+	}
+	request.version = NAMED_VERSION;
+	EXPECT_EQ(-EOPNOTSUPP, raw(service, 0, &request, sizeof(request), NULL, 0));
+	EXPECT_EQ(-EOPNOTSUPP, raw(service, 7, &request, sizeof(request), NULL, 0));
+	EXPECT_EQ(-EOPNOTSUPP, raw(service, ~0ULL, &request, sizeof(request), NULL, 0));
+	/* Every byte that must be 0 */
+	for (size_t i = 4; i < sizeof(request); i++) {
+		struct named_request wrong = request;
+		bool timeout = i >= offsetof(struct named_request, timeout_ms) &&
+			       i < offsetof(struct named_request, pad);
+		bool name = i >= offsetof(struct named_request, name) &&
+			    i <= offsetof(struct named_request, name) + strlen(request.name);
+
+		if (timeout || name)
+			continue;
+		((char *)&wrong)[i] = 'x';
+		EXPECT_EQ(-EINVAL, raw(service, NAMED_LOOKUP, &wrong, sizeof(wrong), NULL, 0));
+	}
+	memset(request.name, 'x', sizeof(request.name));
+	EXPECT_EQ(-EINVAL, raw(service, NAMED_LOOKUP, &request, sizeof(request), NULL, 0));
+	memset(request.name, 0, sizeof(request.name));
+	strcpy(request.name, "org.example.x");
+
+	/* Files of the wrong kind, where none belong, too many, and none */
+	ASSERT_EQ(0, pipe2(pipes, O_CLOEXEC));
+	for (int i = 0; i < KIPC_FILES_MAX; i++)
+		many[i] = pipes[i % 2];
+	for (int i = 0; i < 200; i++) {
+		EXPECT_EQ(-EBADF, raw(service, NAMED_REGISTER, &request, sizeof(request), pipes, 1));
+		EXPECT_EQ(-EBADF, raw(service, NAMED_REGISTER, &request, sizeof(request), many,
+				      2 + (unsigned int)i % 15));
+		EXPECT_EQ(-ENOENT, raw(service, NAMED_LOOKUP, &request, sizeof(request), many,
+				       1 + (unsigned int)i % 16));
+	}
+	EXPECT_EQ(-EBADF, raw(service, NAMED_REGISTER, &request, sizeof(request), NULL, 0));
+	close(pipes[0]);
+	close(pipes[1]);
+	EXPECT_TRUE(kt_until(descriptors(self->pid) == before));
+	EXPECT_TRUE(serves());
+	/* Nor does a file that nobody has let go of */
+	EXPECT_EQ(0, reg(A, "org.example.x", self->endpoint));
+	close(service);
+}
+
+static long never_reads(void *unused)
+{
+	int service = kipc_open(NAMED_ADDRESS, KIPC_RIGHT_SEND, 0);
+	struct named_request request = { .version = NAMED_VERSION, .name = "org.example.echo" };
+	struct iovec out = { &request, sizeof(request) };
+	struct kipc_msg call = { .iov = &out, .iovcnt = 1 };
+	long started = 0;
+
+	(void)unused;
+	for (int i = 0; i < 600; i++) {
+		call.type = i % 2 ? NAMED_LOOKUP : NAMED_WATCH;
+		request.value = i % 2 ? 0 : i % 4 ? 12345 : 0;
+		/* Some for a name that never comes */
+		strcpy(request.name, i % 3 ? "org.example.echo" : "org.example.never");
+		request.timeout_ms = NAMED_WAIT_MAX_MS;
+		started += !kipc_rpc_start(service, &call, NAMED_MAX_SIZE, NULL, -1);
+	}
+	raise(SIGSTOP);
+	return started;
+}
+
+TEST_F(named, a_client_that_never_reads_stops_nobody)
+{
+	struct kt_job *silent;
+	struct kt_job *looker;
+
+	ASSERT_EQ(0, reg(A, "org.example.echo", self->endpoint));
+	silent = kt_start(KT_AS(B), never_reads, NULL);
+	for (int i = 0; i < 100; i++) {
+		int fd = (int)lookup(A, "org.example.echo", 0);
+
+		ASSERT_LE(0, fd);
+		close(fd);
+	}
+	looker = kt_start(KT_AS(A), lookup_patiently, late);
+	ASSERT_TRUE(kt_asleep(looker));
+	EXPECT_EQ(0, reg(A, late, self->endpoint));
+	EXPECT_EQ(0, kt_join(looker));
+	EXPECT_TRUE(serves());
+	kt_kill(silent);
+	EXPECT_TRUE(serves());
+}
+
+static long waits_and_dies(void *unused)
+{
+	int service = kipc_open(NAMED_ADDRESS, KIPC_RIGHT_SEND, 0);
+	struct named_request request = {
+		.version = NAMED_VERSION,
+		.timeout_ms = NAMED_WAIT_MAX_MS,
+		.name = "org.example.never",
+	};
+	struct iovec out = { &request, sizeof(request) };
+	struct kipc_msg call = { .type = NAMED_WATCH, .iov = &out, .iovcnt = 1 };
+
+	(void)unused;
+	for (int i = 0; i < 900; i++)
+		if (kipc_rpc_start(service, &call, NAMED_MAX_SIZE, NULL, -1))
+			kt_nap();
+	/* That they were taken: the service answers in turn */
+	return serves() ? 0 : -1;
+}
+
+TEST_F(named, places_of_waiters_who_have_gone_are_used_again)
+{
+	uint64_t registration = 0;
+
+	/* More than a user may have waiting, in all */
+	for (int i = 0; i < 6; i++)
+		EXPECT_EQ(0, kt_run(KT_AS(B), waits_and_dies, NULL));
+	EXPECT_EQ(-ETIMEDOUT, kt_do_as(B, kipc_watch(late, &registration, 50)));
+	EXPECT_EQ(-ETIMEDOUT, kt_do_as(A, kipc_watch(late, &registration, 50)));
+}
+
+/* ---- many ---- */
+
+#define MANY 10000
+
+TEST_F_TIMEOUT(named, ten_thousand_names, 300)
+{
+	uint64_t registration = 0, begin, first, last;
+	int fd = endpoint_as(A, 0);
+	char name[64];
+
+	kt_set_param("handles_max", 4 * MANY);
+	begin = kt_now();
+	for (int i = 0; i < MANY; i++) {
+		snprintf(name, sizeof(name), "org.example.many-%d", i);
+		ASSERT_EQ(0, reg(0, name, fd));
+		if (i == MANY / 10)
+			first = kt_now() - begin;
+	}
+	last = kt_now() - begin;
+	/* As long for each of the last as of the first, but for the machine's noise */
+	EXPECT_GT(4 * 10 * first, last);
+	for (int i = 0; i < MANY; i += 101) {
+		int found;
+
+		snprintf(name, sizeof(name), "org.example.many-%d", i);
+		found = (int)lookup(B, name, 0);
+		ASSERT_LE(0, found);
+		close(found);
+	}
+	kt_need(!truncate(SAID, 0));
+	kill(self->pid, SIGUSR2);
+	ASSERT_TRUE(kt_until(said("took over 10000 names; 0 have ended")));
+	ASSERT_EQ(1, kipc_watch("org.example.many-77", &registration, 0));
+	close(fd);
+	ASSERT_EQ(0, kipc_watch("org.example.many-77", &registration, PATIENCE));
+	for (int i = 0; i < MANY; i += 101) {
+		snprintf(name, sizeof(name), "org.example.many-%d", i);
+		EXPECT_EQ(-ENOENT, lookup(B, name, 0));
+	}
+}
+
+TEST_HARNESS_MAIN
