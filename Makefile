@@ -113,6 +113,7 @@ install-lib:
 install-tools:
 	@$(MAKE) -C userlib all $(where)
 	@$(MAKE) -C tools install $(where)
+	@$(MAKE) -C tools/named install $(where)
 
 ## install-man: the manual pages (SECTIONS="1 4": these)
 install-man:
@@ -131,6 +132,7 @@ uninstall:
 	@DESTDIR="$(DESTDIR)" scripts/install-module --remove
 	@$(MAKE) -C userlib uninstall $(where)
 	@$(MAKE) -C tools uninstall $(where)
+	@$(MAKE) -C tools/named uninstall $(where)
 	@scripts/install-manuals --remove "$(DESTDIR)$(mandir)" $(SECTIONS)
 	@rm -f "$(DESTDIR)$(PREFIX)/lib/udev/rules.d/60-kipc.rules" \
 		"$(DESTDIR)$(PREFIX)/lib/sysusers.d/kipc.conf" \
