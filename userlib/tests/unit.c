@@ -1395,10 +1395,56 @@ static void test_memory(void)
 	end("memfd, seal, map, unmap");
 }
 
+/* Without the service; with it they are tried in the VM */
+static void test_names(bool list)
+{
+	static const char *const functions[] = {
+		"register", "unregister", "lookup", "watch", "names", "client",
+	};
+	struct kipc_name names[KIPC_NAMES_ROOM];
+	struct kipc_client client = { .uid = 5 };
+	uint64_t known = 77;
+	char name[KIPC_REGISTERED_NAME_MAX + 2];
+
+	if (list) {
+		for (size_t i = 0; i < ARRAY_SIZE(functions); i++)
+			printf("kipc_%s\n", functions[i]);
+		return;
+	}
+	memset(name, 'a', sizeof(name));
+	name[sizeof(name) - 1] = '\0';
+	play(0, NULL);
+	CHECK(kipc_register(NULL, HANDLE, 0) == -EINVAL);
+	CHECK(kipc_register(name, HANDLE, 0) == -ENAMETOOLONG);
+	CHECK(kipc_unregister(name, 0) == -ENAMETOOLONG);
+	CHECK(kipc_lookup(NULL, 0) == -EINVAL && kipc_lookup(name, 0) == -ENAMETOOLONG);
+	CHECK(kipc_watch(NULL, &known, 0) == -EINVAL && known == 77);
+	CHECK(kipc_names(name, &known, names, 0) == -ENAMETOOLONG && known == 77);
+	CHECK(kipc_names("a", &known, NULL, 0) == -EINVAL && known == 77);
+	CHECK(!kernel.calls && !kernel.opens && errno == EXDEV);
+
+	/* No module, no service: what is written on success only is not */
+	kernel.open_ret = -ENOENT;
+	CHECK(kipc_unregister("a", 0) == -ECONNREFUSED);
+	CHECK(kipc_lookup("a", 0) == -ECONNREFUSED && kipc_lookup("a", 50) == -ECONNREFUSED);
+	CHECK(kipc_watch("a", &known, 0) == -ECONNREFUSED && known == 77);
+	CHECK(kipc_names(NULL, &known, names, 0) == -ECONNREFUSED && known == 77);
+	CHECK(kipc_client(1, &client, 0) == -ECONNREFUSED && client.uid == 5);
+	CHECK(!kernel.calls && errno == EXDEV);
+
+	/* A handle that cannot be restricted is not offered. */
+	play(-EBADF, NULL);
+	CHECK(kipc_register("a", HANDLE, 0) == -EBADF);
+	CHECK(asked(1, KIPC_IOC_RESTRICT) && kernel.op.restricted.rights == KIPC_RIGHT_SEND);
+	CHECK(!kernel.opens);
+	end("names without the service");
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1 && !strcmp(argv[1], "functions")) {
 		test_every(true);
+		test_names(true);
 		return 0;
 	}
 	test_every(false);
@@ -1412,5 +1458,6 @@ int main(int argc, char **argv)
 	test_tokens();
 	test_server();
 	test_memory();
+	test_names(false);
 	return failures ? 1 : 0;
 }
