@@ -28,7 +28,7 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	while ((size = kipc_reply_recv(fd, buf, (size_t)size, buf, sizeof(buf), &call, -1)) >= 0) {
-		if (!kipc_client(call.badge, &client, 1000))
+		if (!kipc_who(call.badge, &client, 1000))
 			printf("user %u asks\n", client.uid);
 		fflush(stdout);
 	}

@@ -773,8 +773,8 @@ int kipc_unmap(const void *data, size_t size);
  *
  * The functions below call the service. They do more than one system call each, but
  * like the others keep nothing. Beside what they say they may give the errors of
- * kipc_open() and kipc_rpc(); -ECONNREFUSED (there is no naming service, or it ended
- * with the call), -EPROTO and -EPROTONOSUPPORT (it speaks another version). @timeout_ms
+ * kipc_open() and kipc_rpc(); -ECONNREFUSED (there is no naming service, or it
+ * restarts and there is no time to wait), -EPROTO and -EPROTONOSUPPORT (it speaks another version). @timeout_ms
  * is how long to wait for the service to appear, and where it says so for the name; the
  * answer itself has 5 seconds more.
  */
@@ -830,12 +830,13 @@ struct kipc_client {
  * @timeout_ms: see above
  *
  * The name lasts as long as the endpoint, or until kipc_unregister(). @fd remains the
- * caller's. After -ECONNREFUSED and -ETIMEDOUT it may have been registered.
+ * caller's. After -ECONNRESET and -ETIMEDOUT it may have been registered.
  *
  * Return: 0, or -EACCES (the policy forbids it), -EEXIST (the name is taken), -EPERM
  * (the endpoint is another's), -EINVAL (also: no name, or a badge), -ENAMETOOLONG,
  * -EDQUOT (too many names or files of the user), -ENOSPC (too many names),
- * -EOPNOTSUPP (KEEP_BY_ANY), -ECONNREFUSED, -EPROTO, -EPROTONOSUPPORT, -ETIMEDOUT.
+ * -EOPNOTSUPP (KEEP_BY_ANY), -ECONNREFUSED, -ECONNRESET (the service died with it),
+ * -EPROTO, -EPROTONOSUPPORT, -ETIMEDOUT.
  *
  * Since: 0.1
  */
@@ -849,8 +850,8 @@ int kipc_register(const char *name, int fd, int timeout_ms);
  * Handles that were looked up remain good.
  *
  * Return: 0, or -ENOENT (no such name), -EPERM (another user registered it),
- * -EINVAL (no name), -ENAMETOOLONG, -ECONNREFUSED, -EPROTO, -EPROTONOSUPPORT,
- * -ETIMEDOUT.
+ * -EINVAL (no name), -ENAMETOOLONG, -ECONNREFUSED, -ECONNRESET (the service died
+ * with it), -EPROTO, -EPROTONOSUPPORT, -ETIMEDOUT.
  *
  * Since: 0.1
  */
@@ -909,7 +910,7 @@ int kipc_watch(const char *name, uint64_t *registration, int timeout_ms);
 int kipc_names(const char *prefix, uint64_t *cursor, struct kipc_name *names, int timeout_ms);
 
 /**
- * kipc_client() - ask who a badge is
+ * kipc_who() - ask who a badge is
  * @badge: result.badge of a message that came through a handle of kipc_lookup()
  * @client: written on success only
  * @timeout_ms: see above
@@ -922,7 +923,7 @@ int kipc_names(const char *prefix, uint64_t *cursor, struct kipc_name *names, in
  *
  * Since: 0.1
  */
-int kipc_client(uint64_t badge, struct kipc_client *client, int timeout_ms);
+int kipc_who(uint64_t badge, struct kipc_client *client, int timeout_ms);
 
 #ifdef __cplusplus
 }

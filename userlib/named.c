@@ -79,6 +79,8 @@ static int ask_once(int service, struct question *question, bool *again)
 	int fd = question->fd, room = -1;
 	const struct kipc_msg call = {
 		.type = question->type,
+		/* As early as any other: nobody can keep us waiting by asking often and higher. */
+		.prio = KIPC_PRIO_MAX,
 		.flags = changes ? 0 : KIPC_IDEMPOTENT,
 		.iov = &request,
 		.iovcnt = 1,
@@ -232,7 +234,7 @@ KIPC_PUBLIC int kipc_names(const char *prefix, uint64_t *cursor, struct kipc_nam
 	return ret;
 }
 
-KIPC_PUBLIC int kipc_client(uint64_t badge, struct kipc_client *client, int timeout_ms)
+KIPC_PUBLIC int kipc_who(uint64_t badge, struct kipc_client *client, int timeout_ms)
 {
 	struct question question = { .type = NAMED_CLIENT, .request.value = badge };
 	int ret = ask(&question, timeout_ms, false);

@@ -1399,7 +1399,7 @@ static void test_memory(void)
 static void test_names(bool list)
 {
 	static const char *const functions[] = {
-		"register", "unregister", "lookup", "watch", "names", "client",
+		"register", "unregister", "lookup", "watch", "names", "who",
 	};
 	struct kipc_name names[KIPC_NAMES_ROOM];
 	struct kipc_client client = { .uid = 5 };
@@ -1429,7 +1429,7 @@ static void test_names(bool list)
 	CHECK(kipc_lookup("a", 0) == -ECONNREFUSED && kipc_lookup("a", 50) == -ECONNREFUSED);
 	CHECK(kipc_watch("a", &known, 0) == -ECONNREFUSED && known == 77);
 	CHECK(kipc_names(NULL, &known, names, 0) == -ECONNREFUSED && known == 77);
-	CHECK(kipc_client(1, &client, 0) == -ECONNREFUSED && client.uid == 5);
+	CHECK(kipc_who(1, &client, 0) == -ECONNREFUSED && client.uid == 5);
 	CHECK(!kernel.calls && errno == EXDEV);
 
 	/* A handle that cannot be restricted is not offered. */
