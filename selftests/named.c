@@ -6,7 +6,9 @@
  */
 #include <dirent.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -42,7 +44,7 @@ static struct {
 	struct sockaddr_un address;
 	socklen_t size;
 	unsigned int ready;
-	char status[128];
+	char status[1024];
 	unsigned int count;
 	struct {
 		char name[32];
@@ -78,7 +80,7 @@ static void manager_told(const char *text, int fd)
 	if (strstr(text, "READY=1"))
 		manager.ready++;
 	if (!strncmp(text, "STATUS=", 7))
-		snprintf(manager.status, sizeof(manager.status), "%s", text + 7);
+		snprintf(manager.status, sizeof(manager.status), "%.*s", 1000, text + 7);
 	if (strstr(text, "FDSTOREREMOVE=1")) {
 		kt_need(name);
 		for (unsigned int i = manager.count; i-- > 0;)
@@ -86,6 +88,9 @@ static void manager_told(const char *text, int fd)
 				manager_forget(i);
 	} else if (strstr(text, "FDSTORE=1")) {
 		kt_need(fd >= 0 && name && manager.count < STORED_MAX);
+		for (unsigned int i = manager.count; i-- > 0;)
+			if (!strncmp(manager.stored[i].name, name + 7, strcspn(name + 7, "\n")))
+				manager_forget(i);
 		snprintf(manager.stored[manager.count].name, sizeof(manager.stored[0].name),
 			 "%.*s", (int)strcspn(name + 7, "\n"), name + 7);
 		manager.stored[manager.count++].fd = fd;
@@ -179,7 +184,7 @@ static pid_t serve_named(void)
 		if (manager.socket >= 0) {
 			char text[128];
 
-			snprintf(text, sizeof(text), "@%s", manager.address.sun_path + 1);
+			snprintf(text, sizeof(text), "@%.100s", manager.address.sun_path + 1);
 			setenv("NOTIFY_SOCKET", text, 1);
 			if (manager.count)
 				pass_stored();
@@ -236,20 +241,25 @@ static long lookup(uid_t uid, const char *name, int timeout_ms)
 	return kt_do_as(uid, kipc_lookup(name, timeout_ms));
 }
 
+/* @text at @path, for this test and its children only */
+static void own_file(const char *path, const char *file, const char *text)
+{
+	close(open(file, O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0644));
+	kt_write_file(file, text);
+	kt_need(!mount(file, path, NULL, MS_BIND, NULL));
+}
+
 FIXTURE_SETUP(named)
 {
 	struct stat device;
 
-	mkdir("/etc", 0755);
-	mkdir("/tmp", 01777);
 	mkdir(DIRECTORY, 0755);
 	write_policy("a.conf", policy);
 	write_policy("b.conf", "");
-	close(open("/etc/passwd", O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
-	close(open("/etc/group", O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
-	kt_write_file("/etc/passwd", "root:x:0:0::/:/bin/sh\nnamed-test:x:20009:20009::/:/bin/sh\n"
-		      "b:x:20002:20002::/:/bin/sh\n");
-	kt_write_file("/etc/group", "root:x:0:\nteam:x:20033:b\n");
+	kt_need(!unshare(CLONE_NEWNS));
+	own_file("/etc/passwd", "/tmp/named.passwd", "root:x:0:0::/:/bin/sh\n"
+		 "named-test:x:20009:20009::/:/bin/sh\nb:x:20002:20002::/:/bin/sh\n");
+	own_file("/etc/group", "/tmp/named.group", "root:x:0:\nteam:x:20033:b\n");
 	kt_need(!stat("/dev/kipc", &device));
 	self->device = device.st_mode & 0777;
 	kt_need(!chmod("/dev/kipc", 0666));
@@ -304,7 +314,7 @@ TEST_F(named, a_name_leads_to_its_endpoint)
 	job = kt_start(KT_THREAD, call_it, &call);
 	ASSERT_EQ(5, kipc_recv(self->endpoint, request, sizeof(request), &result, PATIENCE));
 	EXPECT_EQ(B, result.badge >> 32);
-	ASSERT_EQ(0, kt_do_as(A, kipc_client(result.badge, &client, PATIENCE)));
+	ASSERT_EQ(0, kt_do_as(A, kipc_who(result.badge, &client, PATIENCE)));
 	EXPECT_EQ(B, client.uid);
 	EXPECT_NE(0, client.registration);
 	EXPECT_EQ(0, kipc_reply(self->endpoint, result.token, "hi", 2));
@@ -341,11 +351,11 @@ TEST_F(named, each_look_up_has_a_badge_of_its_own)
 		EXPECT_EQ(-EPERM, kipc_restrict(fd, KIPC_RIGHT_SEND, badge[i] + 1));
 		close(fd);
 	}
-	EXPECT_EQ(-ENOENT, kt_do_as(A, kipc_client(badge[2] + 1, &client, PATIENCE)));
-	EXPECT_EQ(-ENOENT, kt_do_as(A, kipc_client(0, &client, PATIENCE)));
-	EXPECT_EQ(-ENOENT, kt_do_as(B, kipc_client(badge[0], &client, PATIENCE)));
+	EXPECT_EQ(-ENOENT, kt_do_as(A, kipc_who(badge[2] + 1, &client, PATIENCE)));
+	EXPECT_EQ(-ENOENT, kt_do_as(A, kipc_who(0, &client, PATIENCE)));
+	EXPECT_EQ(-ENOENT, kt_do_as(B, kipc_who(badge[0], &client, PATIENCE)));
 	EXPECT_EQ(77, client.uid);
-	EXPECT_EQ(0, kipc_client(badge[0], &client, PATIENCE));
+	EXPECT_EQ(0, kipc_who(badge[0], &client, PATIENCE));
 	EXPECT_EQ(A, client.uid);
 	EXPECT_EQ(getpid(), client.pid);
 }
@@ -640,7 +650,7 @@ TEST_F(named, the_next_program_takes_over_at_sigusr2)
 	registration = 0;
 	EXPECT_EQ(1, kipc_watch("org.example.stays", &registration, 0));
 	EXPECT_EQ(before, registration);
-	EXPECT_EQ(0, kt_do_as(A, kipc_client(badge, &client, PATIENCE)));
+	EXPECT_EQ(0, kt_do_as(A, kipc_who(badge, &client, PATIENCE)));
 	EXPECT_EQ(B, client.uid);
 	EXPECT_EQ(-EEXIST, reg(A, "org.example.stays", self->endpoint));
 	fd = (int)lookup(B, "org.example.stays", 0);
@@ -696,7 +706,7 @@ TEST_F(named, after_a_crash_the_service_managers_store_has_the_names)
 	EXPECT_EQ(before, registration);
 	EXPECT_EQ(-ENOENT, lookup(0, "org.example.goes", 0));
 	EXPECT_EQ(-ENOENT, lookup(0, "org.example.taken-back", 0));
-	EXPECT_EQ(0, kt_do_as(A, kipc_client(badge, &client, PATIENCE)));
+	EXPECT_EQ(0, kt_do_as(A, kipc_who(badge, &client, PATIENCE)));
 	EXPECT_EQ(B, client.uid);
 	/* The call that the dead one had is given to the next one. */
 	EXPECT_EQ(0, reg(A, late, self->endpoint));
@@ -704,7 +714,102 @@ TEST_F(named, after_a_crash_the_service_managers_store_has_the_names)
 	while (manager.count)
 		manager_forget(0);
 	close(manager.socket);
+	manager.socket = -1;
 	close(taken);
+}
+
+TEST_F(named, a_wrong_policy_is_no_reason_to_lose_names)
+{
+	struct kt_job *looker;
+	int fd;
+
+	ASSERT_EQ(0, reg(A, "org.example.stays", self->endpoint));
+	write_policy("b.conf", "nonsense\n");
+	kt_need(!truncate(SAID, 0));
+	kill(self->pid, SIGUSR2);
+	ASSERT_TRUE(kt_until(said("the old program goes on")));
+	EXPECT_TRUE(said(DIRECTORY "/b.conf:1: "));
+	fd = (int)lookup(B, "org.example.stays", 0);
+	EXPECT_LE(0, fd);
+	close(fd);
+
+	write_policy("b.conf", "");
+	stop(self->pid, SIGTERM);
+	manager_start();
+	self->pid = serve_named();
+	ASSERT_TRUE(kt_until((manager_listen(), manager.ready)));
+	ASSERT_EQ(0, reg(A, "org.example.stays", self->endpoint));
+	ASSERT_TRUE(kt_until((manager_listen(), manager.count == 3)));
+	looker = kt_start(KT_AS(B), lookup_patiently, late);
+	ASSERT_TRUE(kt_asleep(looker));
+	stop(self->pid, SIGKILL);
+	write_policy("b.conf", "nonsense\n");
+	manager.ready = 0;
+	self->pid = serve_named();
+	ASSERT_TRUE(kt_until((manager_listen(), manager.ready)));
+	EXPECT_TRUE(said("nobody but root"));
+	/* Who waited is told that he may not, as nobody may. */
+	EXPECT_EQ(-EACCES, kt_join(looker));
+	EXPECT_EQ(-EACCES, lookup(B, "org.example.stays", 0));
+	fd = (int)lookup(0, "org.example.stays", 0);
+	EXPECT_LE(0, fd);
+	close(fd);
+	write_policy("b.conf", "");
+	EXPECT_TRUE(read_again(self->pid, "read again"));
+	fd = (int)lookup(B, "org.example.stays", 0);
+	EXPECT_LE(0, fd);
+	close(fd);
+	while (manager.count)
+		manager_forget(0);
+	close(manager.socket);
+	manager.socket = -1;
+}
+
+TEST_F(named, a_service_manager_that_does_not_listen_stops_nobody)
+{
+	char name[64];
+	int fd;
+
+	stop(self->pid, SIGTERM);
+	manager_start();
+	self->pid = serve_named();
+	ASSERT_TRUE(kt_until((manager_listen(), manager.ready)));
+	for (int i = 0; i < 40; i++) {
+		snprintf(name, sizeof(name), "org.example.n%d", i);
+		ASSERT_EQ(0, reg(A, name, self->endpoint));
+	}
+	/* Some go, and others come in their places. */
+	for (int i = 0; i < 20; i++) {
+		snprintf(name, sizeof(name), "org.example.n%d", i);
+		ASSERT_EQ(0, kipc_unregister(name, PATIENCE));
+	}
+	for (int i = 0; i < 10; i++) {
+		snprintf(name, sizeof(name), "org.example.m%d", i);
+		ASSERT_EQ(0, reg(A, name, self->endpoint));
+	}
+	EXPECT_TRUE(kt_until((manager_listen(), manager.count == 2 + 30)));
+	EXPECT_TRUE(kt_until((manager_listen(), !strncmp(manager.status, "30 names", 8))));
+
+	/* What it has not heard of at the end is told before that. */
+	for (int i = 10; i < 30; i++) {
+		snprintf(name, sizeof(name), "org.example.m%d", i);
+		ASSERT_EQ(0, reg(A, name, self->endpoint));
+	}
+	kill(self->pid, SIGTERM);
+	EXPECT_TRUE(kt_until((manager_listen(), !waitpid(self->pid, NULL, WNOHANG) ? 0 : 1)));
+	manager_listen();
+	EXPECT_EQ(2 + 50, manager.count);
+	manager.ready = 0;
+	self->pid = serve_named();
+	ASSERT_TRUE(kt_until((manager_listen(), manager.ready)));
+	EXPECT_TRUE(said("took over 50 names; 0 have ended"));
+	fd = (int)lookup(B, "org.example.m29", 0);
+	EXPECT_LE(0, fd);
+	close(fd);
+	while (manager.count)
+		manager_forget(0);
+	close(manager.socket);
+	manager.socket = -1;
 }
 
 TEST_F(named, it_has_no_privileges)
@@ -880,6 +985,30 @@ TEST_F(named, a_client_that_never_reads_stops_nobody)
 	EXPECT_TRUE(serves());
 	kt_kill(silent);
 	EXPECT_TRUE(serves());
+}
+
+static long look_up_at_once(void *name)
+{
+	return kipc_lookup(name, 0);
+}
+
+TEST_F(named, nobody_comes_before_a_request_by_a_higher_priority)
+{
+	const struct kipc_msg look = { .flags = KIPC_PEEK | KIPC_NONBLOCK | KIPC_TRUNCATE };
+	struct kipc_result result = { 0 };
+	struct kt_job *looker;
+	int queue;
+
+	queue = kipc_open(NAMED_ADDRESS, KIPC_RIGHT_RECV, 0);
+	ASSERT_LE(0, queue);
+	kt_need(!kill(self->pid, SIGSTOP));
+	looker = kt_start(KT_AS(B), look_up_at_once, late);
+	EXPECT_TRUE(kt_asleep(looker));
+	EXPECT_LE(0, kipc_recvmsg(queue, &look, &result, 0));
+	EXPECT_EQ(KIPC_PRIO_MAX, result.prio);
+	close(queue);
+	kill(self->pid, SIGCONT);
+	EXPECT_EQ(-ENOENT, kt_join(looker));
 }
 
 static long waits_and_dies(void *unused)

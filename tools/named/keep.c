@@ -7,15 +7,22 @@
  * that is started in our place by exec inherits them, and reads their numbers in the
  * state.
  *
+ * The manager is told what it is told as it takes it, without ever waiting for it: what
+ * of a slot it does not know yet is a mark of that slot, so that what is owed to it is
+ * bounded, and a name that comes and goes meanwhile is not its affair.
+ *
  * The names of all that is in the store come back in one environment variable, which
  * cannot be longer than 128 KiB: handles of slots from KEPT_MAX on are not stored, and
  * the names are short, a slot's number to the base of 36.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include <systemd/sd-daemon.h>
 
@@ -24,23 +31,82 @@
 #define KEPT_MAX	30000	/* of at most three digits, and a colon each */
 #define DIGITS		36
 #define NAME_ROOM	16
+#define STOP_MS		5000	/* for what the manager is owed */
 #define ENDPOINT_NAME	"endpoint"
 #define STATE_NAME	"state-1"	/* a new layout is another name */
 
-static bool managed;
+/* What the manager is owed about a slot: in this order, if both */
+#define OWED_REMOVE	1U
+#define OWED_STORE	2U
+#define OWED_QUEUED	4U		/* the slot is in the queue */
 
-void keep_start(void)
+static int manager = -1;		/* its socket, connected; -1: there is none */
+static uint8_t owed[KEPT_MAX];
+static uint32_t queue[KEPT_MAX];	/* a ring of the slots with marks, each once */
+static uint32_t queue_first, queue_count;
+static bool text_owed[KEEP_TEXTS];
+static uint32_t names_told = NONE;	/* how many, by the last status */
+static int kept_endpoint = -1;
+
+/* The same as sd_notify(3), which would wait for a manager that does not read. */
+int keep_start(void)
 {
-	managed = getenv("NOTIFY_SOCKET");
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	socklen_t size;
+
+	if (!path)
+		return -1;
+	if ((*path != '/' && *path != '@') || strlen(path) >= sizeof(address.sun_path))
+		fail("NOTIFY_SOCKET=%s: cannot be understood", path);
+	memcpy(address.sun_path, path, strlen(path));
+	size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+	if (*path == '@')
+		address.sun_path[0] = '\0';
+	else
+		size++;
+	manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (manager < 0 || connect(manager, (struct sockaddr *)&address, size))
+		fail("NOTIFY_SOCKET=%s: %s", path, strerror(errno));
+	return manager;
 }
 
-static void store(int fd, const char *name)
+/* False: not now */
+static bool tell(const char *text, int fd)
 {
-	char message[64];
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = { 0 };
+	struct iovec bytes = { .iov_base = (void *)(uintptr_t)text, .iov_len = strlen(text) };
+	const struct msghdr message = {
+		.msg_iov = &bytes,
+		.msg_iovlen = 1,
+		.msg_control = fd < 0 ? NULL : control,
+		.msg_controllen = fd < 0 ? 0 : sizeof(control),
+	};
+	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+	static bool complained;
 
-	snprintf(message, sizeof(message), "FDSTORE=1\nFDNAME=%s", name);
-	if (sd_pid_notify_with_fds(0, 0, message, &fd, 1) < 0)
-		complain("the service manager does not take %s", name);
+	if (header) {
+		header->cmsg_level = SOL_SOCKET;
+		header->cmsg_type = SCM_RIGHTS;
+		header->cmsg_len = CMSG_LEN(sizeof(fd));
+		memcpy(CMSG_DATA(header), &fd, sizeof(fd));
+	}
+	if (sendmsg(manager, &message, MSG_NOSIGNAL) >= 0)
+		return true;
+	if (errno == EAGAIN || errno == ETOOMANYREFS)
+		return false;
+	if (!complained)
+		complain("the service manager cannot be told: %s", strerror(errno));
+	complained = true;
+	return true;
+}
+
+static bool store(int fd, const char *name)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "FDSTORE=1\nFDNAME=%s", name);
+	return tell(text, fd);
 }
 
 static void slot_name(uint32_t slot, char *name)
@@ -58,37 +124,129 @@ static void slot_name(uint32_t slot, char *name)
 	*name = '\0';
 }
 
+static bool tell_slot(uint32_t slot)
+{
+	char name[NAME_ROOM], text[64];
+
+	slot_name(slot, name);
+	if (owed[slot] & OWED_REMOVE) {
+		snprintf(text, sizeof(text), "FDSTOREREMOVE=1\nFDNAME=%s", name);
+		if (!tell(text, -1))
+			return false;
+		owed[slot] &= (uint8_t)~OWED_REMOVE;
+	}
+	if (owed[slot] & OWED_STORE) {
+		if (!store(state->names[slot].fd, name))
+			return false;
+		owed[slot] &= (uint8_t)~OWED_STORE;
+	}
+	return true;
+}
+
+static bool tell_text(enum keep_text which)
+{
+	static const char *const text[] = {
+		[KEEP_STATE] = NULL,
+		[KEEP_RELOADING] = "RELOADING=1",
+		[KEEP_READY] = "READY=1",
+		[KEEP_STATUS] = NULL,
+		[KEEP_STOPPING] = "STOPPING=1",
+	};
+	char status[64];
+
+	if (which == KEEP_STATE)
+		return store(kept_endpoint, ENDPOINT_NAME) && store(state_fd, STATE_NAME);
+	if (which != KEEP_STATUS)
+		return tell(text[which], -1);
+	if (names_told == names_count())
+		return true;
+	snprintf(status, sizeof(status), "STATUS=%u names are registered", names_count());
+	if (!tell(status, -1))
+		return false;
+	names_told = names_count();
+	return true;
+}
+
+/* Tells what is owed, handles first; true: nothing is any more */
+bool keep_go_on(void)
+{
+	while (queue_count) {
+		if (!tell_slot(queue[queue_first]))
+			return false;
+		owed[queue[queue_first]] = 0;
+		queue_first = (queue_first + 1) % KEPT_MAX;
+		queue_count--;
+	}
+	for (enum keep_text which = 0; which < KEEP_TEXTS; which++) {
+		if (text_owed[which] && !tell_text(which))
+			return false;
+		text_owed[which] = false;
+	}
+	return true;
+}
+
+void keep_tell(enum keep_text which)
+{
+	if (manager < 0)
+		return;
+	text_owed[which] = true;
+	keep_go_on();
+}
+
+/* The last that is done: what is owed is told, if the manager takes it in time */
+void keep_stop(void)
+{
+	const uint64_t end = now_ns() + STOP_MS * 1000000ULL;
+	struct pollfd socket = { .fd = manager, .events = POLLOUT };
+
+	keep_tell(KEEP_STOPPING);
+	while (manager >= 0 && !keep_go_on()) {
+		if (now_ns() >= end) {
+			complain("the service manager does not listen: names may be lost");
+			return;
+		}
+		poll(&socket, 1, STOP_MS / 10);
+	}
+}
+
+static void owe(uint32_t slot, unsigned int what)
+{
+	if (!(owed[slot] & OWED_QUEUED))
+		queue[(queue_first + queue_count++) % KEPT_MAX] = slot;
+	owed[slot] |= (uint8_t)(what | OWED_QUEUED);
+	keep_go_on();
+}
+
 void keep_handle(uint32_t slot)
 {
-	char name[NAME_ROOM];
+	static bool complained;
 
-	if (!managed)
+	if (manager < 0)
 		return;
-	if (slot >= KEPT_MAX) {
-		complain("%s: too many names, a restart will lose this one",
-			 state->names[slot].name);
-		return;
+	if (slot < KEPT_MAX) {
+		owe(slot, OWED_STORE);
+	} else if (!complained) {
+		complain("there are more than %d names: of the others a crash will lose some",
+			 KEPT_MAX);
+		complained = true;
 	}
-	slot_name(slot, name);
-	store(state->names[slot].fd, name);
 }
 
 void keep_drop(uint32_t slot)
 {
-	char name[NAME_ROOM];
-
-	if (!managed || slot >= KEPT_MAX)
+	if (manager < 0 || slot >= KEPT_MAX)
 		return;
-	slot_name(slot, name);
-	sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+	/* What the manager has never had, it need not let go of. */
+	if (owed[slot] & OWED_STORE)
+		owed[slot] &= (uint8_t)~OWED_STORE;
+	else
+		owe(slot, OWED_REMOVE);
 }
 
 void keep_state(int endpoint)
 {
-	if (!managed)
-		return;
-	store(endpoint, ENDPOINT_NAME);
-	store(state_fd, STATE_NAME);
+	kept_endpoint = endpoint;
+	keep_tell(KEEP_STATE);
 }
 
 /* A slot's number, NONE: it is none */

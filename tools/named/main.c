@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -15,7 +16,6 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
-#include <systemd/sd-daemon.h>
 
 #include "named.h"
 
@@ -29,6 +29,8 @@ enum about {
 	ABOUT_NAME,
 	ABOUT_REQUESTS,
 	ABOUT_SIGNAL,
+	ABOUT_POLICY,		/* it was read */
+	ABOUT_MANAGER,		/* takes more */
 };
 
 static struct {
@@ -161,30 +163,76 @@ static int take_signals(void)
 	return fd;
 }
 
-static void reload(void)
+/* What is to be done when the policy was read */
+static struct {
+	bool under_way;
+	bool again;
+	bool then_exec;
+} reload;
+
+/* Before the next program is started too: it could not go on with a policy that is wrong. */
+static void reload_begin(bool then_exec)
 {
-	sd_notify(0, "RELOADING=1");
-	if (policy_load(option.policy))
-		note("the policy was read again");
-	sd_notify(0, "READY=1");
+	static int done = -1;
+	int fd;
+
+	reload.then_exec |= then_exec;
+	if (reload.under_way) {
+		reload.again = true;
+		return;
+	}
+	fd = policy_begin(option.policy);
+	if (fd < 0) {
+		reload.then_exec = false;
+		return;
+	}
+	if (done < 0 && !add_to_set(fd, EPOLLIN, ABOUT_POLICY, 0))
+		fail("epoll: %s", strerror(errno));
+	done = fd;
+	reload.under_way = true;
+	keep_tell(KEEP_RELOADING);
 }
 
-static void on_signal(int signals, char **arguments)
+static void on_policy(char **arguments)
+{
+	bool good = policy_end();
+	bool then_exec = reload.then_exec;
+
+	reload.under_way = false;
+	if (reload.again) {
+		reload.again = false;
+		reload_begin(false);
+		return;
+	}
+	reload.then_exec = false;
+	if (good)
+		note("the policy was read again");
+	keep_tell(KEEP_READY);
+	if (!then_exec)
+		return;
+	if (!good) {
+		complain("the old program goes on");
+		return;
+	}
+	/* Their tokens are this program's: the next one would not know them. */
+	waiters_ask_again(endpoint);
+	keep_exec(endpoint, arguments);
+}
+
+static void on_signal(int signals)
 {
 	struct signalfd_siginfo told;
 
 	while (read(signals, &told, sizeof(told)) == sizeof(told)) {
 		switch (told.ssi_signo) {
 		case SIGHUP:
-			reload();
+			reload_begin(false);
 			break;
 		case SIGUSR2:
-			/* Their tokens are this program's: the next one would not know them. */
-			waiters_ask_again(endpoint);
-			keep_exec(endpoint, arguments);
+			reload_begin(true);
 			break;
 		default:
-			sd_notify(0, "STOPPING=1");
+			keep_stop();
 			exit(EXIT_SUCCESS);
 		}
 	}
@@ -210,20 +258,10 @@ static void on_requests(void)
 		fail(NAMED_ADDRESS ": the endpoint was removed");
 	if (error == -ENOMEM) {
 		complain("out of memory");
-		usleep(10000);
+		poll(NULL, 0, 10);
 	} else if (error && error != -EINTR) {
 		fail(NAMED_ADDRESS ": %s", strerror(-error));
 	}
-}
-
-static void tell_status(void)
-{
-	static uint32_t told = NONE;
-
-	if (told == names_count())
-		return;
-	told = names_count();
-	sd_notifyf(0, "STATUS=%u names are registered", told);
 }
 
 static void serve(int signals, char **arguments)
@@ -244,13 +282,19 @@ static void serve(int signals, char **arguments)
 				on_requests();
 				break;
 			case ABOUT_SIGNAL:
-				on_signal(signals, arguments);
+				on_signal(signals);
+				break;
+			case ABOUT_POLICY:
+				on_policy(arguments);
+				break;
+			case ABOUT_MANAGER:
+				keep_go_on();
 				break;
 			}
 		}
 		waiters_expire(endpoint);
 		if (count < EVENTS)
-			tell_status();
+			keep_tell(KEEP_STATUS);
 	}
 }
 
@@ -266,14 +310,17 @@ static char *own_path(char *name)
 
 int main(int argc, char **argv)
 {
-	int signals;
+	int signals, manager;
 	uint32_t most;
+	bool kept;
 
+	/* Of a standard error that nobody reads */
+	signal(SIGPIPE, SIG_IGN);
 	argp_parse(&argp, argc, argv, 0, NULL, NULL);
 	argv[0] = own_path(argv[0]);
 	signals = take_signals();
 	most = raise_limit();
-	keep_start();
+	manager = keep_start();
 	if (option.take_over)
 		keep_take_over(option.take_over, &endpoint);
 	else
@@ -282,11 +329,16 @@ int main(int argc, char **argv)
 		endpoint = make_endpoint();
 	if (!suspect_is_handle(endpoint))
 		fail("/proc is needed, and does not show what descriptors are");
+	kept = state;
 	if (!state)
 		state_create();
 	/* Before the privileges go: the files of the policy may be root's alone. */
-	if (!policy_load(option.policy))
-		fail("there is no policy to go on with");
+	if (!policy_load(option.policy)) {
+		if (!kept)
+			fail("there is no policy to go on with");
+		/* To end here would be the end of the names. */
+		complain("until the policy is right, nobody but root may own or look up names");
+	}
 	drop_privileges();
 
 	poll_set = epoll_create1(EPOLL_CLOEXEC);
@@ -296,8 +348,9 @@ int main(int argc, char **argv)
 	keep_collect(&endpoint);
 	keep_state(endpoint);
 	if (!add_to_set(endpoint, EPOLLIN, ABOUT_REQUESTS, 0) ||
-	    !add_to_set(signals, EPOLLIN, ABOUT_SIGNAL, 0))
+	    !add_to_set(signals, EPOLLIN, ABOUT_SIGNAL, 0) ||
+	    (manager >= 0 && !add_to_set(manager, EPOLLOUT | EPOLLET, ABOUT_MANAGER, 0)))
 		fail("epoll: %s", strerror(errno));
-	sd_notify(0, "READY=1");
+	keep_tell(KEEP_READY);
 	serve(signals, argv);
 }

@@ -106,8 +106,14 @@ enum access {
 	ACCESS_LOOK_UP,
 };
 
-/* Reads DIRECTORY/ *.conf; on an error says which, and what was before stays */
+/*
+ * Reads DIRECTORY/ *.conf; on an error says which, and what was before stays. Users and
+ * groups may come from a directory service that takes its time: while serving it is read
+ * by a thread, and policy_end() is for when the descriptor of policy_begin() is readable.
+ */
 bool policy_load(const char *directory);
+int policy_begin(const char *directory);	/* -1: cannot be, which is said */
+bool policy_end(void);
 bool policy_allows(enum access access, const char *name, uint32_t uid, uint32_t gid);
 
 /* ---- waiters.c: calls that are answered later ---- */
@@ -146,10 +152,24 @@ void suspect_close(int fd, uint32_t uid);
 
 /* ---- keep.c: handles are kept for who comes after ---- */
 
-void keep_start(void);		/* is there a service manager? */
+/* What the service manager is told beside the handles, in this order */
+enum keep_text {
+	KEEP_STATE,		/* the endpoint and the state */
+	KEEP_RELOADING,
+	KEEP_READY,
+	KEEP_STATUS,		/* how many names there are */
+	KEEP_STOPPING,
+	KEEP_TEXTS
+};
+
+/* A descriptor that is writable when the manager takes more; -1: there is no manager */
+int keep_start(void);
 void keep_handle(uint32_t slot);
 void keep_drop(uint32_t slot);
 void keep_state(int endpoint);
+void keep_tell(enum keep_text which);
+bool keep_go_on(void);		/* false: the manager does not take all that it is owed */
+void keep_stop(void);
 /* Descriptors of the service manager: sets @endpoint if it is among them */
 void keep_collect(int *endpoint);
 void keep_exec(int endpoint, char **arguments);	/* returns if it failed */

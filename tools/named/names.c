@@ -120,6 +120,8 @@ static struct user *user_of(uint32_t uid)
 		if (user[at].names == 1 && !vacant)
 			vacant = &user[at];
 	}
+	if (!vacant)
+		fail("more users than names");
 	return vacant;
 }
 

@@ -4,16 +4,19 @@
  *
  * Rules are sorted by access and pattern; what an exact name or each of its prefixes
  * says is found by bisection, the longest first. Users and groups are looked up when
- * the files are read, members of groups with them: nobody waits for a directory
- * service while serving.
+ * the files are read, members of groups with them, by a thread of its own: nobody
+ * waits for a directory service while serving.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <grp.h>
+#include <pthread.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "named.h"
 
@@ -238,9 +241,8 @@ static int is_policy(const struct dirent *entry)
 	return entry->d_name[0] != '.' && size > 5 && !strcmp(entry->d_name + size - 5, ".conf");
 }
 
-bool policy_load(const char *directory)
+static bool policy_read(const char *directory, struct policy *to)
 {
-	struct policy loaded = { 0 };
 	struct dirent **entry;
 	int count = scandir(directory, &entry, is_policy, alphasort);
 	bool good = true;
@@ -255,7 +257,7 @@ bool policy_load(const char *directory)
 
 		if (good) {
 			good = asprintf(&path, "%s/%s", directory, entry[i]->d_name) >= 0 &&
-			       parse_file(path, &loaded);
+			       parse_file(path, to);
 			free(path);
 		}
 		free(entry[i]);
@@ -263,14 +265,79 @@ bool policy_load(const char *directory)
 	if (count >= 0)
 		free(entry);
 	if (!good) {
-		policy_free(&loaded);
+		policy_free(to);
 		return false;
 	}
-	if (loaded.count)
-		qsort(loaded.rule, loaded.count, sizeof(*loaded.rule), rule_order);
-	policy_free(&policy);
-	policy = loaded;
+	if (to->count)
+		qsort(to->rule, to->count, sizeof(*to->rule), rule_order);
 	return true;
+}
+
+static void policy_replace(const struct policy *by)
+{
+	policy_free(&policy);
+	policy = *by;
+}
+
+bool policy_load(const char *directory)
+{
+	struct policy loaded = { 0 };
+
+	if (!policy_read(directory, &loaded))
+		return false;
+	policy_replace(&loaded);
+	return true;
+}
+
+/* Of the thread that reads, until it has written to @done */
+static struct {
+	pthread_t thread;
+	const char *directory;
+	struct policy loaded;
+	bool good;
+	int done;
+} reading = { .done = -1 };
+
+static void *policy_read_all(void *unused)
+{
+	const uint64_t one = 1;
+
+	reading.good = policy_read(reading.directory, &reading.loaded);
+	if (write(reading.done, &one, sizeof(one)) != sizeof(one))
+		fail("the policy was read, which cannot be told: %s", strerror(errno));
+	return unused;
+}
+
+int policy_begin(const char *directory)
+{
+	int error;
+
+	if (reading.done < 0)
+		reading.done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (reading.done < 0) {
+		complain("%s; the policy stays as it was", strerror(errno));
+		return -1;
+	}
+	reading.directory = directory;
+	reading.loaded = (struct policy){ 0 };
+	error = pthread_create(&reading.thread, NULL, policy_read_all, NULL);
+	if (error) {
+		complain("%s; the policy stays as it was", strerror(error));
+		return -1;
+	}
+	return reading.done;
+}
+
+bool policy_end(void)
+{
+	uint64_t count;
+
+	if (read(reading.done, &count, sizeof(count)) != sizeof(count))
+		return false;
+	pthread_join(reading.thread, NULL);
+	if (reading.good)
+		policy_replace(&reading.loaded);
+	return reading.good;
 }
 
 static bool rule_is_about(const struct rule *rule, uint32_t uid, uint32_t gid)

@@ -30,7 +30,8 @@ static void say_error(int endpoint, uint64_t token, int error)
 	kipc_reply_error(endpoint, token, error);
 }
 
-static void say(int endpoint, uint64_t token, struct named_reply *reply, size_t size, int file)
+/* False: the endpoint of @file has ended, and the call is still owed an answer */
+static bool say(int endpoint, uint64_t token, struct named_reply *reply, size_t size, int file)
 {
 	struct iovec bytes = { .iov_base = reply, .iov_len = size };
 	const struct kipc_msg msg = {
@@ -43,9 +44,12 @@ static void say(int endpoint, uint64_t token, struct named_reply *reply, size_t 
 
 	reply->version = NAMED_VERSION;
 	ret = kipc_replymsg(endpoint, token, &msg);
+	if (ret == -EIDRM && file >= 0)
+		return false;
 	/* Too many files on their way, or no room for one: the call is still owed an answer. */
 	if (ret && ret != -ECANCELED && ret != -ENOENT)
 		say_error(endpoint, token, -ret);
+	return true;
 }
 
 /* A registered name whose endpoint is alive */
@@ -66,19 +70,20 @@ static bool hand_out(int endpoint, uint64_t token, uint32_t slot, const struct k
 {
 	const struct registration *name = &state->names[slot];
 	struct named_reply reply = { .registration = name->registration };
-	int handle;
+	int made;
+	bool said;
 
 	reply.value = clients_add(name, who);
-	handle = kipc_restrict(name->fd, KIPC_RIGHT_SEND, reply.value);
-	if (handle == -EIDRM)
+	made = kipc_restrict(name->fd, KIPC_RIGHT_SEND, reply.value);
+	if (made == -EIDRM)
 		return false;
-	if (handle < 0) {
-		say_error(endpoint, token, -handle);
+	if (made < 0) {
+		say_error(endpoint, token, -made);
 		return true;
 	}
-	say(endpoint, token, &reply, sizeof(reply), handle);
-	close(handle);
-	return true;
+	said = say(endpoint, token, &reply, sizeof(reply), made);
+	close(made);
+	return said;
 }
 
 bool request_answer(int endpoint, const struct waiter *waiter)
@@ -151,6 +156,8 @@ static int do_register(int endpoint, const struct named_request *request,
 
 	if (!policy_allows(ACCESS_OWN, request->name, who->uid, who->gid))
 		return -EACCES;
+	if (fd < 0)
+		return -EBADF;
 	id = check_handle(fd, who);
 	if (id < 0)
 		return (int)id;
@@ -287,7 +294,7 @@ static int handle(int endpoint, size_t size, const struct kipc_result *who, int 
 		return ret;
 	switch (who->type) {
 	case NAMED_REGISTER:
-		return fd < 0 ? -EBADF : do_register(endpoint, request, who, fd);
+		return do_register(endpoint, request, who, fd);
 	case NAMED_UNREGISTER:
 		return do_unregister(endpoint, request, who);
 	case NAMED_LOOKUP:
@@ -301,18 +308,29 @@ static int handle(int endpoint, size_t size, const struct kipc_result *who, int 
 }
 
 /*
- * Whose the next registration is, is looked at first: from users with a file that is
- * still being closed no further files are taken.
+ * What the next registration is, is looked at first. Files are taken from those only who
+ * may own the name, and not while one of theirs is still being closed. (Another request
+ * may come to stand before it until it is taken: that is judged again.)
  */
-static bool next_is_suspect(int endpoint)
+static bool next_is_welcome(int endpoint)
 {
+	static union {
+		struct named_request request;
+		char bytes[NAMED_MAX_SIZE];
+	} seen;
+	struct iovec room = { .iov_base = seen.bytes, .iov_len = sizeof(seen.bytes) };
 	const struct kipc_msg look = {
 		.type = NAMED_REGISTER,
 		.flags = KIPC_TYPE_EQ | KIPC_PEEK | KIPC_NONBLOCK,
+		.iov = &room,
+		.iovcnt = 1,
 	};
 	struct kipc_result who;
+	ssize_t size = kipc_recvmsg(endpoint, &look, &who, 0);
 
-	return kipc_recvmsg(endpoint, &look, &who, 0) >= 0 && suspect_user(who.uid);
+	return size >= 0 && !check_request(&seen.request, (size_t)size, NAMED_REGISTER) &&
+	       policy_allows(ACCESS_OWN, seen.request.name, who.uid, who.gid) &&
+	       !suspect_user(who.uid);
 }
 
 /* Takes one request; -EAGAIN: there is none. *@fd is -1 or its file. */
@@ -329,7 +347,7 @@ static ssize_t take(int endpoint, bool registrations, struct kipc_result *who, i
 
 	*fd = -1;
 	memset(&input.request, 0, sizeof(input.request));
-	if (registrations && !next_is_suspect(endpoint)) {
+	if (registrations && next_is_welcome(endpoint)) {
 		msg.flags |= KIPC_TYPE_EQ;
 		msg.fds = fd;
 		msg.nfds = 1;

@@ -17,11 +17,10 @@
 struct state *state;
 int state_fd = -1;
 
+/* MAP_FAILED, or the state */
 static struct state *state_map(int fd)
 {
-	void *map = mmap(NULL, sizeof(*state), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-
-	return map == MAP_FAILED ? NULL : map;
+	return mmap(NULL, sizeof(*state), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 }
 
 /* Sparse: what is never used takes no memory */
@@ -32,7 +31,7 @@ void state_create(void)
 	    fcntl(state_fd, F_ADD_SEALS, SEALS))
 		fail("memory for the names: %s", strerror(errno));
 	state = state_map(state_fd);
-	if (!state)
+	if (state == MAP_FAILED)
 		fail("memory for the names: %s", strerror(errno));
 	state->magic = STATE_MAGIC;
 	state->layout = STATE_LAYOUT;
@@ -52,7 +51,7 @@ bool state_adopt(int fd)
 	    file.st_size != (off_t)sizeof(*map))
 		return false;
 	map = state_map(fd);
-	if (!map)
+	if (map == MAP_FAILED)
 		return false;
 	if (map->magic != STATE_MAGIC || map->layout != STATE_LAYOUT ||
 	    map->size != sizeof(*map)) {

@@ -13,11 +13,13 @@
 #define WAITERS_MAX	4096
 #define BUCKETS		4096	/* a power of 2 */
 #define NS_PER_MS	1000000U
+#define SWEEP		64		/* waiters that are looked at for one that comes */
 
 struct entry {
 	struct waiter waiter;
 	uint32_t next;		/* of its bucket, or of those that are free */
 	uint32_t at;		/* in the heap */
+	bool used;
 };
 
 static struct entry entry[WAITERS_MAX];
@@ -57,9 +59,13 @@ static void heap_up(uint32_t at)
 {
 	uint32_t which = heap[at];
 
-	while (at && sooner(which, heap[(at - 1) / 2])) {
-		heap_put(at, heap[(at - 1) / 2]);
-		at = (at - 1) / 2;
+	while (at > 0) {
+		uint32_t above = (at - 1) / 2;
+
+		if (!sooner(which, heap[above]))
+			break;
+		heap_put(at, heap[above]);
+		at = above;
 	}
 	heap_put(at, which);
 }
@@ -106,24 +112,30 @@ static void drop(uint32_t which)
 		at = &entry[*at].next;
 	*at = entry[which].next;
 	heap_remove(which);
+	entry[which].used = false;
 	entry[which].next = unused;
 	unused = which;
 }
 
-/* Drops those of a user who have gone. One that the heap moves past us is met next time. */
+/*
+ * Drops those of a user who have gone, of a few that are looked at: who is at his limit
+ * may ask often.
+ */
 static void sweep(int endpoint, uint32_t uid)
 {
-	uint32_t i = 0;
+	static uint32_t at;		/* where the last one ended */
+	unsigned int looked = 0;
 
-	while (i < count) {
-		uint32_t which = heap[i];
+	for (uint32_t i = 0; i < WAITERS_MAX && looked < SWEEP; i++) {
+		uint32_t which = at;
 
-		if (entry[which].waiter.who.uid == uid &&
-		    kipc_wanted(endpoint, entry[which].waiter.token)) {
+		at = (at + 1) % WAITERS_MAX;
+		if (!entry[which].used || entry[which].waiter.who.uid != uid)
+			continue;
+		looked++;
+		if (kipc_wanted(endpoint, entry[which].waiter.token)) {
 			kipc_reply_error(endpoint, entry[which].waiter.token, ECANCELED);
 			drop(which);
-		} else {
-			i++;
 		}
 	}
 }
@@ -163,6 +175,7 @@ int waiters_add(int endpoint, const struct waiter *waiter)
 	which = unused;
 	unused = entry[which].next;
 	entry[which].waiter = *waiter;
+	entry[which].used = true;
 	at = bucket_of(waiter->name);
 	entry[which].next = *at;
 	*at = which;
