@@ -43,7 +43,7 @@ ends()
 }
 
 echo "TAP version 13"
-echo "1..8"
+echo "1..9"
 
 # --- echo, ask
 ./echo &
@@ -125,6 +125,23 @@ expect "logd loses nothing and keeps the order of each sender"
 ./bigfile 100 >printed 2>&1
 expect "a file of 100 MiB is passed without a copy" \
 	"received a file of 100 MiB from uid 0" "the other side read the same"
+
+# --- named_echo, named_ask: with a naming service that was there before neither of them
+mkdir -p named.d
+echo "look-up * any" >named.d/a.conf
+./named_echo org.example.echo >named_echo.log 2>&1 &
+servers=$!
+../kipc-named --policy=named.d &
+servers="$servers $!"
+./named_ask org.example.echo hello >printed 2>&1
+cat named_echo.log >>printed
+# shellcheck disable=SC2086 # both
+kill $servers
+wait
+servers=
+./named_echo org.example.echo >>printed 2>&1
+expect "a server is found by its registered name" hello "user 0 asks" \
+	"named_echo: org.example.echo: Connection timed out"
 
 # --- the example of kipc(7), without what the build has done
 cd manual || exit 1

@@ -18,7 +18,7 @@ status 2 "nor is one that does not exist right" "$kipc" nonsense
 ok "... which is said, and what to do" says "Try 'kipc --help'"
 status 0 "--version" "$kipc" --version
 ok "... is that of the tree" prints '^kipc [0-9]*\.[0-9]'
-for command in ls stat mk set rm send recv call serve monitor top load unload status; do
+for command in ls stat mk set rm send recv call serve names monitor top load unload status; do
 	status 0 "kipc $command --help" "$kipc" "$command" --help
 	status 2 "kipc $command: an option that does not exist" "$kipc" "$command" --nonsense
 done

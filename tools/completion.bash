@@ -14,6 +14,7 @@ declare -A _kipc_options=(
 	[recv]="--any-owner --count --create --deadline --files --follow --json --max-bytes --max-msgs --max-size --max-type --mode --newline --not-type --owner --peek --pretty --raw --type --wait"
 	[call]="--any-owner --attach --deadline --file --idempotent --json --newline --owner --pretty --prio --raw --type --wait"
 	[serve]="--any-owner --count --exit-is-errno --files --jobs --max-bytes --max-msgs --max-size --mode --owner --timeout"
+	[names]="--count --deadline --json --look-up --noheadings --output --sort --watch"
 	[monitor]="--count --event --json"
 	[top]="--batch --count --delay --noheadings --output --sort"
 	[load]="--module"
@@ -102,6 +103,7 @@ _kipc()
 		mapfile -t COMPREPLY < <(compgen -S = -W "$(modinfo -F parm kipc 2>/dev/null | sed 's/:.*//')" -- "$word")
 		compopt -o nospace 2>/dev/null || true
 		;;
+	names) mapfile -t COMPREPLY < <(compgen -W "$(kipc names --noheadings --output=NAME 2>/dev/null)" -- "$word") ;;
 	top | unload | status | mk) ;;
 	*) _kipc_endpoint "$word" ;;
 	esac

@@ -66,6 +66,7 @@ int status_of(int err)
 	switch (abs(err)) {
 	case ENOENT:
 	case EIDRM:
+	case ECONNREFUSED:
 		return EXIT_MISSING;
 	case EACCES:
 	case EPERM:
@@ -100,8 +101,34 @@ static const char *advice_denied(int err, enum doing doing)
 	return "its mode forbids it; its owner can change that by 'kipc set --mode=MODE'";
 }
 
+static const char *advice_naming(int err)
+{
+	switch (err) {
+	case ENOENT:
+		return "no such name is registered; 'kipc names' lists those you may look up, "
+		       "--deadline=TIME waits for one";
+	case EACCES:
+		return "the naming service's policy forbids it: named.conf(5)";
+	case ECONNREFUSED:
+		return "there is no naming service; kipc-named(8) tells how to start it";
+	case ETIMEDOUT:
+		return "nothing has changed in time";
+	case EINVAL:
+		return "a name is words of letters, digits, - and _ with dots between them";
+	case EDQUOT:
+	case ENOSPC:
+		return "too many wait there, or there are too many handles on its endpoint";
+	case ENAMETOOLONG:
+		return "a registered name has at most 223 bytes";
+	default:
+		return NULL;
+	}
+}
+
 static const char *advice(int err, enum doing doing)
 {
+	if (doing == NAMING)
+		return advice_naming(err);
 	switch (err) {
 	case ENOENT:
 		return doing == FINDING ?

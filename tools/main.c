@@ -21,6 +21,7 @@ static const struct {
 	{ "recv", command_recv, "receive messages" },
 	{ "call", command_call, "make a call and print the reply" },
 	{ "serve", command_serve, "answer calls by running a command" },
+	{ "names", command_names, "list, look up and watch names at the naming service" },
 	{ "monitor", command_monitor, "show what happens to messages, live" },
 	{ "top", command_top, "show endpoints and their traffic, live" },
 	{ "load", command_load, "load the module" },

@@ -62,6 +62,7 @@ int command_send(int argc, char **argv);
 int command_recv(int argc, char **argv);
 int command_call(int argc, char **argv);
 int command_serve(int argc, char **argv);
+int command_names(int argc, char **argv);
 int command_monitor(int argc, char **argv);
 int command_top(int argc, char **argv);
 int command_load(int argc, char **argv);
@@ -71,7 +72,7 @@ int command_status(int argc, char **argv);
 /* error.c */
 
 /* What was being done when an error came: it decides what to advise */
-enum doing { FINDING, OPENING, CREATING, CHANGING, SENDING, RECEIVING, CALLING };
+enum doing { FINDING, OPENING, CREATING, CHANGING, SENDING, RECEIVING, CALLING, NAMING };
 
 /* "ls": stands before each message from then on */
 void set_command(const char *name);
