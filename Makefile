@@ -4,17 +4,20 @@
 
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+SYSCONFDIR ?= /etc
 DESTDIR ?=
 SECTIONS ?= 1 2 3 4 5 6 7 8
 
-where = DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" LIBDIR="$(LIBDIR)"
+where = DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" LIBDIR="$(LIBDIR)" UNITDIR="$(UNITDIR)" \
+	SYSCONFDIR="$(SYSCONFDIR)"
 mandir = $(PREFIX)/share/man
 
 .DEFAULT_GOAL := all
 # Targets that need the same product each see to it; the makes they call may use -j.
 .NOTPARALLEL:
 
-## all: build the module, the library, the command kipc, the tests and the demo
+## all: build the module, the library, the command kipc, the naming service, the tests and the demo
 all: module lib tools selftests demo-build
 
 ## module: build kipc.ko (KERNEL=6.12 or 7.x: for that kernel; KDIR=: with that build directory)
@@ -97,7 +100,7 @@ check-harness: setup
 # Installing needs no more than what builds: not the packages of the tests.
 
 ## install: install all (DESTDIR=, PREFIX=/usr/local, KDIR=); "make uninstall" undoes that
-install: install-module install-lib install-tools install-man install-system
+install: install-module install-lib install-tools install-named install-man install-system
 
 ## install-module: the module, for the kernel that "make module" builds it for
 install-module:
@@ -113,7 +116,13 @@ install-lib:
 install-tools:
 	@$(MAKE) -C userlib all $(where)
 	@$(MAKE) -C tools install $(where)
+
+## install-named: the naming service, its unit and policy (UNITDIR=, SYSCONFDIR=/etc)
+install-named:
+	@$(MAKE) -C userlib all $(where)
 	@$(MAKE) -C tools/named install $(where)
+	$(if $(DESTDIR),,@systemd-sysusers "$(PREFIX)/lib/sysusers.d/kipc-named.conf" && \
+		systemctl daemon-reload)
 
 ## install-man: the manual pages (SECTIONS="1 4": these)
 install-man:
@@ -161,5 +170,5 @@ help:
 
 .PHONY: all module lib tools selftests demo-build demo bench bench-build vm check check-all \
 	check-kernels check-static check-bench check-debug coverage fuzz model check-harness install \
-	install-module install-lib install-tools install-man install-system uninstall packages \
+	install-module install-lib install-tools install-named install-man install-system uninstall packages \
 	check-packages setup clean help
