@@ -364,13 +364,14 @@ void keep_exec(int endpoint, char **arguments)
 	unsigned int count = 0;
 
 	snprintf(what, sizeof(what), "--take-over=%d,%d", state_fd, endpoint);
-	for (char **argument = arguments; *argument && count < 30; argument++)
+	with[count++] = arguments[0];
+	for (char **argument = arguments + 1; *argument && count < 30; argument++)
 		if (strncmp(*argument, "--take-over=", strlen("--take-over=")))
 			with[count++] = *argument;
 	with[count++] = what;
 	with[count] = NULL;
 	inherit_all(endpoint, true);
-	execv(arguments[0], with);
+	execv(with[0], with);
 	complain("%s: %s; the old program goes on", arguments[0], strerror(errno));
 	inherit_all(endpoint, false);
 }

@@ -94,7 +94,7 @@ void names_init(uint32_t most)
 	if (getrandom(key, sizeof(key), 0) != sizeof(key))
 		fail("random numbers: %s", strerror(errno));
 	limit = most < NAMES_MAX ? most : NAMES_MAX;
-	user = calloc(USERS, sizeof(*user));
+	user = calloc((size_t)USERS, sizeof(*user));
 	if (!user)
 		fail("memory: %s", strerror(errno));
 	memset(bucket, 0xff, sizeof(bucket));
