@@ -177,7 +177,7 @@ static pid_t serve_named(void)
 
 	kt_need(pid >= 0);
 	if (!pid) {
-		int said = open(SAID, O_CREAT | O_WRONLY | O_TRUNC, 0644);
+		int said = open(SAID, O_CREAT | O_WRONLY | O_TRUNC | O_APPEND, 0644);
 
 		dup2(said, STDERR_FILENO);
 		close(said);

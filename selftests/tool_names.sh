@@ -36,7 +36,7 @@ status 5 "waiting for it in vain" "$kipc" names --look-up --deadline=200ms org.e
 status 1 "what is no name" "$kipc" names --look-up org..example
 ok "... is told what one is" says "words of letters"
 status 4 "what the policy forbids" as kipc-b "$kipc" names --look-up org.other
-ok "... names the policy" says "named.conf(5)"
+ok "... names the policy" says "kipc-named.conf(5)"
 
 registered()
 {

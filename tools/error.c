@@ -108,7 +108,7 @@ static const char *advice_naming(int err)
 		return "no such name is registered; 'kipc names' lists those you may look up, "
 		       "--deadline=TIME waits for one";
 	case EACCES:
-		return "the naming service's policy forbids it: named.conf(5)";
+		return "the naming service's policy forbids it: kipc-named.conf(5)";
 	case ECONNREFUSED:
 		return "there is no naming service; kipc-named(8) tells how to start it";
 	case ETIMEDOUT:

@@ -769,7 +769,7 @@ int kipc_unmap(const void *data, size_t size);
  * digits, '-' and '_' with dots between them, of 1 to KIPC_REGISTERED_NAME_MAX bytes in
  * all. A server registers its endpoint; a client looks it up and gets a handle that may
  * send and has a badge of its own, by which the server can ask who looked it up. Who may
- * do which is said in named.conf(5). A name ends with its endpoint.
+ * do which is said in kipc-named.conf(5). A name ends with its endpoint.
  *
  * The functions below call the service. They do more than one system call each, but
  * like the others keep nothing. Beside what they say they may give the errors of

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Who may own which names and who may look them up: named.conf(5).
+ * Who may own which names and who may look them up: kipc-named.conf(5).
  *
  * Rules are sorted by access and pattern; what an exact name or each of its prefixes
  * says is found by bisection, the longest first. Users and groups are looked up when
