@@ -308,11 +308,11 @@ static int handle(int endpoint, size_t size, const struct kipc_result *who, int 
 }
 
 /*
- * What the next registration is, is looked at first. Files are taken from those only who
+ * What the next registration is, is looked at first, if there is one. Files are taken from those only who
  * may own the name, and not while one of theirs is still being closed. (Another request
  * may come to stand before it until it is taken: that is judged again.)
  */
-static bool next_is_welcome(int endpoint)
+static ssize_t look_at_next(int endpoint, bool *welcome)
 {
 	static union {
 		struct named_request request;
@@ -328,9 +328,10 @@ static bool next_is_welcome(int endpoint)
 	struct kipc_result who;
 	ssize_t size = kipc_recvmsg(endpoint, &look, &who, 0);
 
-	return size >= 0 && !check_request(&seen.request, (size_t)size, NAMED_REGISTER) &&
-	       policy_allows(ACCESS_OWN, seen.request.name, who.uid, who.gid) &&
-	       !suspect_user(who.uid);
+	*welcome = size >= 0 && !check_request(&seen.request, (size_t)size, NAMED_REGISTER) &&
+		   policy_allows(ACCESS_OWN, seen.request.name, who.uid, who.gid) &&
+		   !suspect_user(who.uid);
+	return size;
 }
 
 /* Takes one request; -EAGAIN: there is none. *@fd is -1 or its file. */
@@ -343,11 +344,18 @@ static ssize_t take(int endpoint, bool registrations, struct kipc_result *who, i
 		.iov = &room,
 		.iovcnt = 1,
 	};
+	bool welcome = false;
 	ssize_t size;
 
 	*fd = -1;
 	memset(&input.request, 0, sizeof(input.request));
-	if (registrations && next_is_welcome(endpoint)) {
+	if (registrations) {
+		size = look_at_next(endpoint, &welcome);
+		/* What comes only now is looked at next time. */
+		if (size < 0)
+			return size;
+	}
+	if (welcome) {
 		msg.flags |= KIPC_TYPE_EQ;
 		msg.fds = fd;
 		msg.nfds = 1;
