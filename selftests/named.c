@@ -511,6 +511,24 @@ TEST_F(named, a_name_ends_with_its_endpoint)
 	EXPECT_LT(before, registration);
 }
 
+static long watch_patiently(void *registration);
+static char late[] = "org.example.late";
+
+TEST_F(named, who_watches_is_told_of_an_end)
+{
+	uint64_t registration = 0;
+	struct kt_job *watcher;
+	int fd = endpoint_as(A, 0);
+
+	ASSERT_EQ(0, reg(A, late, fd));
+	ASSERT_EQ(1, kt_do_as(A, kipc_watch(late, &registration, 0)));
+	watcher = kt_start(KT_THREAD, watch_patiently, &registration);
+	ASSERT_TRUE(kt_asleep(watcher));
+	close(fd);
+	EXPECT_EQ(0, kt_join(watcher));
+	EXPECT_EQ(0, registration);
+}
+
 TEST_F(named, the_handle_in_the_service_does_not_keep_the_endpoint)
 {
 	int fd = endpoint_as(A, 0), client;
@@ -536,8 +554,6 @@ static long watch_patiently(void *registration)
 {
 	return kipc_watch("org.example.late", registration, PATIENCE);
 }
-
-static char late[] = "org.example.late";
 
 TEST_F(named, who_looks_up_or_watches_waits_for_the_name)
 {
