@@ -72,27 +72,33 @@ static void manager_forget(unsigned int which)
 	manager.stored[which] = manager.stored[--manager.count];
 }
 
+static void manager_forget_name(const char *name)
+{
+	for (unsigned int i = manager.count; i-- > 0;)
+		if (!strcmp(manager.stored[i].name, name))
+			manager_forget(i);
+}
+
 /* As systemd: what is stored twice is stored once, what has ended is let go of */
 static void manager_told(const char *text, int fd)
 {
-	const char *name = strstr(text, "FDNAME=");
+	const char *at = strstr(text, "FDNAME=");
+	char name[sizeof(manager.stored[0].name)] = "";
 
+	if (at)
+		snprintf(name, sizeof(name), "%.*s", (int)strcspn(at + 7, "\n"), at + 7);
 	if (strstr(text, "READY=1"))
 		manager.ready++;
 	if (!strncmp(text, "STATUS=", 7))
 		snprintf(manager.status, sizeof(manager.status), "%.*s", 1000, text + 7);
 	if (strstr(text, "FDSTOREREMOVE=1")) {
-		kt_need(name);
-		for (unsigned int i = manager.count; i-- > 0;)
-			if (!strncmp(manager.stored[i].name, name + 7, strcspn(name + 7, "\n")))
-				manager_forget(i);
+		kt_need(*name);
+		manager_forget_name(name);
 	} else if (strstr(text, "FDSTORE=1")) {
-		kt_need(fd >= 0 && name && manager.count < STORED_MAX);
-		for (unsigned int i = manager.count; i-- > 0;)
-			if (!strncmp(manager.stored[i].name, name + 7, strcspn(name + 7, "\n")))
-				manager_forget(i);
-		snprintf(manager.stored[manager.count].name, sizeof(manager.stored[0].name),
-			 "%.*s", (int)strcspn(name + 7, "\n"), name + 7);
+		kt_need(fd >= 0 && *name);
+		manager_forget_name(name);
+		kt_need(manager.count < STORED_MAX);
+		strcpy(manager.stored[manager.count].name, name);
 		manager.stored[manager.count++].fd = fd;
 	}
 }
@@ -644,9 +650,13 @@ TEST_F(named, the_next_program_takes_over_at_sigusr2)
 {
 	struct kipc_client client = { 0 };
 	uint64_t registration = 0, before, badge;
-	int gone = endpoint_as(A, 0), fd;
 	struct kt_job *looker;
+	int gone, fd;
 
+	/* Before there is what its process must not have, too */
+	looker = kt_start(KT_AS(B), lookup_patiently, late);
+	ASSERT_TRUE(kt_asleep(looker));
+	gone = endpoint_as(A, 0);
 	ASSERT_EQ(0, reg(A, "org.example.stays", self->endpoint));
 	ASSERT_EQ(0, reg(A, "org.example.goes", gone));
 	ASSERT_EQ(1, kipc_watch("org.example.stays", &registration, 0));
@@ -655,8 +665,6 @@ TEST_F(named, the_next_program_takes_over_at_sigusr2)
 	ASSERT_LE(0, fd);
 	badge = badge_through(self->endpoint, fd);
 	close(fd);
-	looker = kt_start(KT_AS(B), lookup_patiently, late);
-	ASSERT_TRUE(kt_asleep(looker));
 
 	for (int i = 0; i < 3; i++) {
 		kt_need(!truncate(SAID, 0));
@@ -686,13 +694,18 @@ TEST_F(named, after_a_crash_the_service_managers_store_has_the_names)
 {
 	struct kipc_client client = { 0 };
 	uint64_t registration = 0, before, badge;
-	int gone = endpoint_as(A, 0), taken = endpoint_as(A, 0), fd;
 	struct kt_job *looker;
+	int gone, taken, fd;
 
 	stop(self->pid, SIGTERM);
 	manager_start();
 	self->pid = serve_named();
 	ASSERT_TRUE(kt_until((manager_listen(), manager.ready)));
+	/* Before there is what its process must not have, too */
+	looker = kt_start(KT_AS(B), lookup_patiently, late);
+	ASSERT_TRUE(kt_asleep(looker));
+	gone = endpoint_as(A, 0);
+	taken = endpoint_as(A, 0);
 	EXPECT_TRUE(manager_has("endpoint"));
 	EXPECT_TRUE(manager_has("state-1"));
 	ASSERT_EQ(0, reg(A, "org.example.stays", self->endpoint));
@@ -708,8 +721,6 @@ TEST_F(named, after_a_crash_the_service_managers_store_has_the_names)
 	ASSERT_LE(0, fd);
 	badge = badge_through(self->endpoint, fd);
 	close(fd);
-	looker = kt_start(KT_AS(B), lookup_patiently, late);
-	ASSERT_TRUE(kt_asleep(looker));
 
 	stop(self->pid, SIGKILL);
 	close(gone);

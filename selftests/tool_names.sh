@@ -38,6 +38,13 @@ ok "... is told what one is" says "words of letters"
 status 4 "what the policy forbids" as kipc-b "$kipc" names --look-up org.other
 ok "... names the policy" says "kipc-named.conf(5)"
 
+# server NAME: $! is it, not a shell's
+server()
+{
+	/usr/bin/setpriv --reuid=kipc-a --regid=kipc-a --init-groups \
+		examples/named_echo "$1" >/dev/null &
+}
+
 registered()
 {
 	grep -qx "$1" "$tmp/watched"
@@ -48,7 +55,7 @@ watcher=$!
 ok "a watch tells at once what there is" until_true registered "not registered"
 "$kipc" names --look-up --deadline=1min org.example.echo >"$tmp/waited" &
 waiter=$!
-as kipc-a examples/named_echo org.example.echo >/dev/null &
+server org.example.echo
 server=$!
 ok "who waits for a name is told" wait $waiter
 ok "... and when it is registered" until_true registered registered
@@ -58,7 +65,7 @@ ok "... which the one who waited got too" cmp "$tmp/out" "$tmp/waited"
 address=$(out)
 status 0 "the list" as kipc-b "$kipc" names
 ok "... has it" prints "^org.example.echo  *kipc-a  *${address#id:}$"
-as kipc-a examples/named_echo org.example.secret.a >/dev/null &
+server org.example.secret.a
 secret=$!
 ok "one that few may look up" until_true "$kipc" names --look-up org.example.secret.a
 status 0 "the list in JSON" "$kipc" names --json
