@@ -44,7 +44,8 @@ static bool say(int endpoint, uint64_t token, struct named_reply *reply, size_t 
 
 	reply->version = NAMED_VERSION;
 	ret = kipc_replymsg(endpoint, token, &msg);
-	if (ret == -EIDRM && file >= 0)
+	/* So says the kernel of a handle whose endpoint has ended, if it is to be sent. */
+	if (ret == -EBADF && file >= 0)
 		return false;
 	/* Too many files on their way, or no room for one: the call is still owed an answer. */
 	if (ret && ret != -ECANCELED && ret != -ENOENT)
