@@ -27,6 +27,7 @@ PROMPTS = {"$": "alice", "#": "root"}
 # What is typed together, and the headings of each document that it comes from
 SESSIONS = {
     "first": (README, ("Installing", "From the shell", "A server and a client", "Looking on")),
+    "names": (README, ("Names",)),
     "manual": (MANUAL, ("EXAMPLES",)),
     "signed": (README, ("Secure Boot",)),
     "removing": (README, ("Removing",)),
