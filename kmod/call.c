@@ -1235,10 +1235,11 @@ static int kipc_answer_reply(struct kipc_answer *answer, const struct kipc_segs 
 static noinline int kipc_answer_attach(struct kipc_answer *answer)
 {
 	struct kipc_files *files = kipc_files_new(answer->file, answer->payload);
+	int err = PTR_ERR_OR_ZERO(files);
 
-	if (IS_ERR(files)) {
+	if (err) {
 		kipc_answer_end(answer);
-		return PTR_ERR(files);
+		return err;
 	}
 	answer->reply->files = files;
 	answer->reply->nfds = files->nr;
