@@ -175,24 +175,21 @@ fault:
 	return -EFAULT;
 }
 
-static noinline void kipc_recv_tell_files(const struct kipc_recv *recv,
-					  const struct kipc_msg *msg, struct kipc_result *result)
-{
-	if (recv->op->flags & KIPC_PEEK)
-		result->nfds = msg->nfds;
-	else if (recv->fds.nr < msg->nfds)
-		result->flags |= KIPC_RESULT_FILES_DROPPED;
-}
-
 /* What there is to tell of a message, for those who asked: -EFAULT */
 static int kipc_recv_tell(struct kipc_recv *recv, struct kipc_msg *msg)
 {
 	struct kipc_result result __uninitialized;
-	u32 flags = recv->flags;
+	u32 flags = recv->flags, nfds = 0;
 	u64 token = 0;
 
 	if (!recv->op->result)
 		return 0;
+	/* Here, and not in the result: whose address is known elsewhere must be made in memory */
+	if (unlikely(msg->nfds)) {
+		nfds = recv->op->flags & KIPC_PEEK ? msg->nfds : recv->fds.nr;
+		if (nfds < msg->nfds)
+			flags |= KIPC_RESULT_FILES_DROPPED;
+	}
 	if (msg->size > recv->segs.total)
 		flags |= KIPC_RESULT_TRUNCATED;
 	if (recv->op->flags & KIPC_PEEK)
@@ -213,12 +210,10 @@ static int kipc_recv_tell(struct kipc_recv *recv, struct kipc_msg *msg)
 		.time = kipc_time_to_user(msg->time),
 		.flags = flags,
 		.prio = msg->prio,
-		.nfds = recv->fds.nr,
+		.nfds = nfds,
 		.deliveries = data_race(msg->deliveries) + 1,	/* likewise */
 		.reply_error = recv->reply_error,
 	};
-	if (unlikely(msg->nfds))
-		kipc_recv_tell_files(recv, msg, &result);
 	kipc_creds_tell_likewise(&msg->creds, &result, &recv->whom);
 	recv->told = true;
 	return kipc_result_write(recv->op->result, &result);
