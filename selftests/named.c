@@ -468,8 +468,10 @@ TEST_F(named, a_bad_policy_is_refused_as_a_whole_with_file_and_line)
 		{ "own org.other.* any\n\nown org.more\n", DIRECTORY "/b.conf:3: " },
 		{ "own org.other.* any\nowns org.more any\n", DIRECTORY "/b.conf:2: owns" },
 		{ "own org..other any\n", DIRECTORY "/b.conf:1: org..other" },
-		{ "own org.other.* any\nown org.more user:nobody-knows", DIRECTORY "/b.conf:2: nobody-knows" },
-		{ "own org.other.* any\n#\nown org.more group:nobody-knows", DIRECTORY "/b.conf:3: " },
+		{ "own org.other.* any\nown org.more user:nobody-knows",
+		  DIRECTORY "/b.conf:2: nobody-knows" },
+		{ "own org.other.* any\n#\nown org.more group:nobody-knows",
+		  DIRECTORY "/b.conf:3: " },
 		{ "own org.other.* any\nown org.more someone", DIRECTORY "/b.conf:2: someone" },
 		{ "own org.other.* any\nown org.more user:4294967295", DIRECTORY "/b.conf:2: " },
 		{ "own org.other.* any any\n", DIRECTORY "/b.conf:1: " },
@@ -518,7 +520,7 @@ TEST_F(named, a_name_ends_with_its_endpoint)
 }
 
 static long watch_patiently(void *registration);
-static char late[] = "org.example.late";
+#define LATE "org.example.late"
 
 TEST_F(named, who_watches_is_told_of_an_end)
 {
@@ -526,8 +528,8 @@ TEST_F(named, who_watches_is_told_of_an_end)
 	struct kt_job *watcher;
 	int fd = endpoint_as(A, 0);
 
-	ASSERT_EQ(0, reg(A, late, fd));
-	ASSERT_EQ(1, kt_do_as(A, kipc_watch(late, &registration, 0)));
+	ASSERT_EQ(0, reg(A, LATE, fd));
+	ASSERT_EQ(1, kt_do_as(A, kipc_watch(LATE, &registration, 0)));
 	watcher = kt_start(KT_THREAD, watch_patiently, &registration);
 	ASSERT_TRUE(kt_asleep(watcher));
 	close(fd);
@@ -568,14 +570,14 @@ TEST_F(named, who_looks_up_or_watches_waits_for_the_name)
 	int fd;
 
 	for (int i = 0; i < 8; i++) {
-		lookers[i] = kt_start(KT_AS(i % 2 ? A : B), lookup_patiently, late);
+		lookers[i] = kt_start(KT_AS(i % 2 ? A : B), lookup_patiently, LATE);
 		ASSERT_TRUE(kt_asleep(lookers[i]));
 	}
 	watcher = kt_start(KT_THREAD, watch_patiently, &registration);
 	ASSERT_TRUE(kt_asleep(watcher));
 	/* Another name wakes nobody. */
 	ASSERT_EQ(0, reg(A, "org.example.other", self->endpoint));
-	ASSERT_EQ(0, reg(A, late, self->endpoint));
+	ASSERT_EQ(0, reg(A, LATE, self->endpoint));
 	for (int i = 0; i < 8; i++)
 		EXPECT_EQ(0, kt_join(lookers[i]));
 	EXPECT_EQ(1, kt_join(watcher));
@@ -583,9 +585,9 @@ TEST_F(named, who_looks_up_or_watches_waits_for_the_name)
 
 	watcher = kt_start(KT_THREAD, watch_patiently, &registration);
 	ASSERT_TRUE(kt_asleep(watcher));
-	ASSERT_EQ(0, kipc_unregister(late, PATIENCE));
+	ASSERT_EQ(0, kipc_unregister(LATE, PATIENCE));
 	EXPECT_EQ(0, kt_join(watcher));
-	fd = (int)lookup(A, late, 0);
+	fd = (int)lookup(A, LATE, 0);
 	EXPECT_EQ(-ENOENT, fd);
 }
 
@@ -594,10 +596,10 @@ TEST_F(named, a_wait_ends_at_its_deadline_and_not_before)
 	uint64_t registration = 0, before;
 
 	before = kt_now();
-	EXPECT_EQ(-ETIMEDOUT, lookup(A, late, 300));
+	EXPECT_EQ(-ETIMEDOUT, lookup(A, LATE, 300));
 	EXPECT_LE(before + 300 * KT_MS, kt_now());
 	before = kt_now();
-	EXPECT_EQ(-ETIMEDOUT, kt_do_as(A, kipc_watch(late, &registration, 300)));
+	EXPECT_EQ(-ETIMEDOUT, kt_do_as(A, kipc_watch(LATE, &registration, 300)));
 	EXPECT_LE(before + 300 * KT_MS, kt_now());
 	/* There is none to wait for who may not look it up. */
 	before = kt_now();
@@ -654,7 +656,7 @@ TEST_F(named, the_next_program_takes_over_at_sigusr2)
 	int gone, fd;
 
 	/* Before there is what its process must not have, too */
-	looker = kt_start(KT_AS(B), lookup_patiently, late);
+	looker = kt_start(KT_AS(B), lookup_patiently, LATE);
 	ASSERT_TRUE(kt_asleep(looker));
 	gone = endpoint_as(A, 0);
 	ASSERT_EQ(0, reg(A, "org.example.stays", self->endpoint));
@@ -686,7 +688,7 @@ TEST_F(named, the_next_program_takes_over_at_sigusr2)
 	ASSERT_EQ(1, kipc_watch("org.example.goes", (registration = 0, &registration), 0));
 	close(gone);
 	EXPECT_EQ(0, kipc_watch("org.example.goes", &registration, PATIENCE));
-	EXPECT_EQ(0, reg(A, late, self->endpoint));
+	EXPECT_EQ(0, reg(A, LATE, self->endpoint));
 	EXPECT_EQ(0, kt_join(looker));
 }
 
@@ -702,7 +704,7 @@ TEST_F(named, after_a_crash_the_service_managers_store_has_the_names)
 	self->pid = serve_named();
 	ASSERT_TRUE(kt_until((manager_listen(), manager.ready)));
 	/* Before there is what its process must not have, too */
-	looker = kt_start(KT_AS(B), lookup_patiently, late);
+	looker = kt_start(KT_AS(B), lookup_patiently, LATE);
 	ASSERT_TRUE(kt_asleep(looker));
 	gone = endpoint_as(A, 0);
 	taken = endpoint_as(A, 0);
@@ -736,7 +738,7 @@ TEST_F(named, after_a_crash_the_service_managers_store_has_the_names)
 	EXPECT_EQ(0, kt_do_as(A, kipc_who(badge, &client, PATIENCE)));
 	EXPECT_EQ(B, client.uid);
 	/* The call that the dead one had is given to the next one. */
-	EXPECT_EQ(0, reg(A, late, self->endpoint));
+	EXPECT_EQ(0, reg(A, LATE, self->endpoint));
 	EXPECT_EQ(0, kt_join(looker));
 	while (manager.count)
 		manager_forget(0);
@@ -767,7 +769,7 @@ TEST_F(named, a_wrong_policy_is_no_reason_to_lose_names)
 	ASSERT_TRUE(kt_until((manager_listen(), manager.ready)));
 	ASSERT_EQ(0, reg(A, "org.example.stays", self->endpoint));
 	ASSERT_TRUE(kt_until((manager_listen(), manager.count == 3)));
-	looker = kt_start(KT_AS(B), lookup_patiently, late);
+	looker = kt_start(KT_AS(B), lookup_patiently, LATE);
 	ASSERT_TRUE(kt_asleep(looker));
 	stop(self->pid, SIGKILL);
 	write_policy("b.conf", "nonsense\n");
@@ -955,7 +957,8 @@ TEST_F(named, garbage_is_refused)
 	for (int i = 0; i < KIPC_FILES_MAX; i++)
 		many[i] = pipes[i % 2];
 	for (int i = 0; i < 200; i++) {
-		EXPECT_EQ(-EBADF, raw(service, NAMED_REGISTER, &request, sizeof(request), pipes, 1));
+		EXPECT_EQ(-EBADF, raw(service, NAMED_REGISTER, &request, sizeof(request), pipes,
+				      1));
 		EXPECT_EQ(-EBADF, raw(service, NAMED_REGISTER, &request, sizeof(request), many,
 				      2 + (unsigned int)i % 15));
 		EXPECT_EQ(-ENOENT, raw(service, NAMED_LOOKUP, &request, sizeof(request), many,
@@ -1005,9 +1008,9 @@ TEST_F(named, a_client_that_never_reads_stops_nobody)
 		ASSERT_LE(0, fd);
 		close(fd);
 	}
-	looker = kt_start(KT_AS(A), lookup_patiently, late);
+	looker = kt_start(KT_AS(A), lookup_patiently, LATE);
 	ASSERT_TRUE(kt_asleep(looker));
-	EXPECT_EQ(0, reg(A, late, self->endpoint));
+	EXPECT_EQ(0, reg(A, LATE, self->endpoint));
 	EXPECT_EQ(0, kt_join(looker));
 	EXPECT_TRUE(serves());
 	kt_kill(silent);
@@ -1029,7 +1032,7 @@ TEST_F(named, nobody_comes_before_a_request_by_a_higher_priority)
 	queue = kipc_open(NAMED_ADDRESS, KIPC_RIGHT_RECV, 0);
 	ASSERT_LE(0, queue);
 	kt_need(!kill(self->pid, SIGSTOP));
-	looker = kt_start(KT_AS(B), look_up_at_once, late);
+	looker = kt_start(KT_AS(B), look_up_at_once, LATE);
 	EXPECT_TRUE(kt_asleep(looker));
 	EXPECT_LE(0, kipc_recvmsg(queue, &look, &result, 0));
 	EXPECT_EQ(KIPC_PRIO_MAX, result.prio);
@@ -1064,8 +1067,8 @@ TEST_F(named, places_of_waiters_who_have_gone_are_used_again)
 	/* More than a user may have waiting, in all */
 	for (int i = 0; i < 6; i++)
 		EXPECT_EQ(0, kt_run(KT_AS(B), waits_and_dies, NULL));
-	EXPECT_EQ(-ETIMEDOUT, kt_do_as(B, kipc_watch(late, &registration, 50)));
-	EXPECT_EQ(-ETIMEDOUT, kt_do_as(A, kipc_watch(late, &registration, 50)));
+	EXPECT_EQ(-ETIMEDOUT, kt_do_as(B, kipc_watch(LATE, &registration, 50)));
+	EXPECT_EQ(-ETIMEDOUT, kt_do_as(A, kipc_watch(LATE, &registration, 50)));
 }
 
 /* ---- many ---- */

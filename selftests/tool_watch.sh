@@ -82,7 +82,7 @@ status 2 "a delay that is too short" "$kipc" top --batch --delay=1ms
 "$kipc" serve --mode=666 upper tr a-z A-Z &
 serve=$!
 until_true "$kipc" stat upper
-"$kipc" top --batch --count=1 --delay=3s >"$tmp/top" &
+"$kipc" top --batch --count=1 --delay=6s >"$tmp/top" &
 pid=$!
 until_true some_instances
 until_true grep -q 1 /sys/kernel/tracing/instances/kipc-*/events/kipc/kipc_drop/enable

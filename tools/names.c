@@ -29,7 +29,8 @@ struct arguments {
 static const struct argp_option options[] = {
 	{ "look-up", 'l', NULL, 0, "Print the address of the endpoint that has this name", 0 },
 	{ "watch", 'w', NULL, 0, "Tell when this name is registered and when no longer", 0 },
-	{ "deadline", 'd', "TIME", 0, "Wait so long, or until @SECONDS, for the name or a change", 0 },
+	{ "deadline", 'd', "TIME", 0,
+	  "Wait so long, or until @SECONDS, for the name or a change", 0 },
 	{ "count", 'c', "NUMBER", 0, "End after so many changes", 0 },
 	{ "output", 'O', "LIST", 0,
 	  "Show these columns: NAME,OWNER; with + before, besides the usual ones", 0 },
@@ -154,7 +155,8 @@ static void print_change(const struct arguments *arguments, uint64_t registratio
 	}
 	object = need(json_object_new_object());
 	json_object_object_add(object, "name", json_object_new_string(arguments->name));
-	json_object_object_add(object, "registration", json_object_new_int64((int64_t)registration));
+	json_object_object_add(object, "registration",
+			       json_object_new_int64((int64_t)registration));
 	print_json_line(object);
 }
 

@@ -774,9 +774,9 @@ int kipc_unmap(const void *data, size_t size);
  * The functions below call the service. They do more than one system call each, but
  * like the others keep nothing. Beside what they say they may give the errors of
  * kipc_open() and kipc_rpc(); -ECONNREFUSED (there is no naming service, or it
- * restarts and there is no time to wait), -EPROTO and -EPROTONOSUPPORT (it speaks another version). @timeout_ms
- * is how long to wait for the service to appear, and where it says so for the name; the
- * answer itself has 5 seconds more.
+ * restarts and there is no time to wait), -EPROTO and -EPROTONOSUPPORT (it speaks
+ * another version). @timeout_ms is how long to wait for the service to appear, and where
+ * it says so for the name; the answer itself has 5 seconds more.
  */
 
 #define KIPC_REGISTERED_NAME_MAX	223	/* bytes of a registered name */

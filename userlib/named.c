@@ -18,7 +18,7 @@
 #define TRIES		8	/* for one that must not wait for a service that restarts */
 
 _Static_assert(KIPC_NAMES_ROOM == NAMED_ENTRIES_MAX, "a whole reply fits");
-_Static_assert(KIPC_REGISTERED_NAME_MAX == NAMED_NAME_ROOM - 1, "a name and its NUL");
+_Static_assert(NAMED_NAME_ROOM - KIPC_REGISTERED_NAME_MAX == 1, "a name and its NUL");
 _Static_assert(sizeof(struct kipc_name) == sizeof(struct named_entry), "read as it comes");
 _Static_assert(offsetof(struct kipc_name, endpoint) == offsetof(struct named_entry, endpoint) &&
 	       offsetof(struct kipc_name, name) == offsetof(struct named_entry, name),

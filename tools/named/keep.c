@@ -74,12 +74,15 @@ int keep_start(void)
 /* False: not now */
 static bool tell(const char *text, int fd)
 {
-	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = { 0 };
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
 	struct iovec bytes = { .iov_base = (void *)(uintptr_t)text, .iov_len = strlen(text) };
 	const struct msghdr message = {
 		.msg_iov = &bytes,
 		.msg_iovlen = 1,
-		.msg_control = fd < 0 ? NULL : control,
+		.msg_control = fd < 0 ? NULL : &control,
 		.msg_controllen = fd < 0 ? 0 : sizeof(control),
 	};
 	struct cmsghdr *header = CMSG_FIRSTHDR(&message);

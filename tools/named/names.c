@@ -74,7 +74,8 @@ uint32_t name_hash(const char *name)
 /* Words of letters, digits, - and _, with dots between them */
 bool name_valid(const char *name)
 {
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+	static const char allowed[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
 
 	for (;;) {
 		size_t word = strspn(name, allowed);

@@ -309,9 +309,10 @@ static int handle(int endpoint, size_t size, const struct kipc_result *who, int 
 }
 
 /*
- * What the next registration is, is looked at first, if there is one. Files are taken from those only who
- * may own the name, and not while one of theirs is still being closed. (Another request
- * may come to stand before it until it is taken: that is judged again.)
+ * What the next registration is, is looked at first, if there is one. Files are taken
+ * from those only who may own the name, and not while one of theirs is still being
+ * closed. (Another request may come to stand before it until it is taken: that is judged
+ * again.)
  */
 static ssize_t look_at_next(int endpoint, bool *welcome)
 {
