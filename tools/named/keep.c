@@ -82,8 +82,8 @@ static bool tell(const char *text, int fd)
 	const struct msghdr message = {
 		.msg_iov = &bytes,
 		.msg_iovlen = 1,
-		.msg_control = fd < 0 ? NULL : &control,
-		.msg_controllen = fd < 0 ? 0 : sizeof(control),
+		.msg_control = fd < 0 ? NULL : control.bytes,
+		.msg_controllen = fd < 0 ? 0 : sizeof(control.bytes),
 	};
 	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
 	static bool complained;
