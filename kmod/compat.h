@@ -56,10 +56,11 @@ static inline bool kipc_is_anon(const struct inode *inode)
 static inline bool kipc_file_put_others(struct file *filp)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
-	return atomic_long_add_unless(&filp->f_count, -1, 1);
+	return atomic_long_fetch_add_unless(&filp->f_count, -1, 1) != 1;
 #else
 	/* From there on it counts the others only */
-	return atomic_long_add_unless(&filp->f_ref.refcnt, -1, FILE_REF_ONEREF);
+	return atomic_long_fetch_add_unless(&filp->f_ref.refcnt, -1, FILE_REF_ONEREF) !=
+	       FILE_REF_ONEREF;
 #endif
 }
 

@@ -33,6 +33,8 @@ enum {
 	NAMED_CLIENT,		/* value: the badge asked about */
 };
 
+#define NAMED_TYPES	(NAMED_CLIENT + 1)	/* none of them */
+
 struct named_request {
 	uint32_t version;
 	uint32_t flags;		/* 0 */

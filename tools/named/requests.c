@@ -252,7 +252,7 @@ struct form {
 	bool timeout;
 };
 
-static const struct form form[] = {
+static const struct form form[NAMED_TYPES] = {
 	[NAMED_REGISTER] = { .name = true },
 	[NAMED_UNREGISTER] = { .name = true },
 	[NAMED_LOOKUP] = { .name = true, .timeout = true },
@@ -271,7 +271,7 @@ static int check_request(const struct named_request *request, size_t size, uint6
 		return -EPROTONOSUPPORT;
 	if (size != sizeof(*request))
 		return -EINVAL;
-	if (!type || type >= sizeof(form) / sizeof(form[0]))
+	if (!type || type >= NAMED_TYPES)
 		return -EOPNOTSUPP;
 	length = strnlen(request->name, sizeof(request->name));
 	if (request->flags || request->pad || request->timeout_ms > NAMED_WAIT_MAX_MS ||
