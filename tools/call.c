@@ -6,7 +6,6 @@
 #include "tool.h"
 
 struct arguments {
-	const char *address;
 	bool idempotent;
 	struct outgoing outgoing;
 	struct shown shown;
@@ -23,6 +22,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct arguments *arguments = state->input;
 
+	(void)arg;
 	switch (key) {
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = &arguments->outgoing;
@@ -31,20 +31,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'i':
 		arguments->idempotent = true;
-		return 0;
-	case ARGP_KEY_ARG:
-		if (!arguments->address)
-			arguments->address = arg;
-		else if (!arguments->outgoing.text)
-			arguments->outgoing.text = arg;
-		else
-			die_usage("one text is one argument, not also '%s'", arg);
-		return 0;
-	case ARGP_KEY_END:
-		if (!arguments->address)
-			die_usage("which endpoint?");
-		if (arguments->outgoing.text && arguments->outgoing.file)
-			die_usage("the payload is an argument, or comes from a file");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -93,7 +79,7 @@ int command_call(int argc, char **argv)
 	int fd;
 
 	parse_arguments(&argp, argc, argv, 0, &arguments);
-	fd = open_endpoint(arguments.address, KIPC_RIGHT_SEND, &arguments.access, &info);
+	fd = open_endpoint(arguments.outgoing.address, KIPC_RIGHT_SEND, &arguments.access, &info);
 	iov.iov_base = read_payload(&arguments.outgoing, info.attr.max_size, &size);
 	iov.iov_len = size;
 	call = (struct kipc_msg) {
@@ -123,5 +109,5 @@ int command_call(int argc, char **argv)
 		stored = result.size < room.size ? result.size : room.size;
 	if (n >= 0 || stored)
 		show_message(&arguments.shown, &result, room.bytes, stored, room.fds);
-	return n < 0 ? fate((int)n, &result, arguments.address) : EXIT_GOOD;
+	return n < 0 ? fate((int)n, &result, arguments.outgoing.address) : EXIT_GOOD;
 }

@@ -27,38 +27,19 @@ static const struct column columns[] = {
 };
 
 struct arguments {
-	struct table *table;
+	struct listing listing;
 	char **addresses;
 	int count;
-	bool json;
-	bool no_headings;
-};
-
-static const struct argp_option options[] = {
-	{ "output", 'O', "LIST", 0,
-	  "Show these columns: NAME,MSGS; with + before, besides the usual ones", 0 },
-	{ "sort", 's', "COLUMN", 0, "Sort by a column; with - before, descending", 0 },
-	{ "json", 'J', NULL, 0, "Print JSON", 0 },
-	{ "noheadings", 'n', NULL, 0, "Print no heading", 0 },
-	{ 0 }
 };
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct arguments *arguments = state->input;
 
+	(void)arg;
 	switch (key) {
-	case 'O':
-		table_choose(arguments->table, arg);
-		return 0;
-	case 's':
-		table_sort(arguments->table, arg);
-		return 0;
-	case 'J':
-		arguments->json = true;
-		return 0;
-	case 'n':
-		arguments->no_headings = true;
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &arguments->listing;
 		return 0;
 	case ARGP_KEY_ARGS:
 		arguments->addresses = state->argv + state->next;
@@ -71,11 +52,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 int command_ls(int argc, char **argv)
 {
+	static const struct argp_child children[] = { { &listing_argp, 0, NULL, 0 }, { 0 } };
 	static const struct argp argp = {
-		.options = options, .parser = parse, .args_doc = "[ENDPOINT...]",
+		.parser = parse, .args_doc = "[ENDPOINT...]",
 		.doc = "Lists the endpoints you may see, or those named.",
+		.children = children,
 	};
-	struct arguments arguments = { .table = table_new(columns, COUNT(columns)) };
+	struct arguments arguments = { .listing.table = table_new(columns, COUNT(columns)) };
 	struct kipc_endpoint info;
 	int dev, status = EXIT_GOOD;
 	uint32_t id = 0;
@@ -89,16 +72,13 @@ int command_ls(int argc, char **argv)
 			status = first_error(status,
 					     warn_of(err, FINDING, arguments.addresses[i]));
 		else
-			table_add(arguments.table, endpoint_json(&info));
+			table_add(arguments.listing.table, endpoint_json(&info));
 	}
 	while (!arguments.count && !kipc_next(dev, id, &id)) {
 		/* It may have ended by now */
 		if (!kipc_stat(dev, id, &info))
-			table_add(arguments.table, endpoint_json(&info));
+			table_add(arguments.listing.table, endpoint_json(&info));
 	}
-	if (arguments.json)
-		table_print_json(arguments.table, stdout);
-	else
-		table_print(arguments.table, stdout, !arguments.no_headings);
+	print_listing(&arguments.listing);
 	return status;
 }

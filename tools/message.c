@@ -64,6 +64,20 @@ static error_t parse_outgoing(int key, char *arg, struct argp_state *state)
 	case 'a':
 		attach(outgoing, arg);
 		return 0;
+	case ARGP_KEY_ARG:
+		if (!outgoing->address)
+			outgoing->address = arg;
+		else if (!outgoing->text)
+			outgoing->text = arg;
+		else
+			die_usage("one text is one argument, not also '%s'", arg);
+		return 0;
+	case ARGP_KEY_END:
+		if (!outgoing->address)
+			die_usage("to which endpoint?");
+		if (outgoing->text && outgoing->file)
+			die_usage("the payload is an argument, or comes from a file");
+		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}

@@ -17,13 +17,11 @@ static const struct column columns[] = {
 };
 
 struct arguments {
-	struct table *table;
+	struct listing listing;
 	const char *name;
 	enum { LIST, LOOK_UP, WATCH } what;
 	struct deadline deadline;
 	uint64_t count;
-	bool json;
-	bool no_headings;
 };
 
 static const struct argp_option options[] = {
@@ -32,11 +30,6 @@ static const struct argp_option options[] = {
 	{ "deadline", 'd', "TIME", 0,
 	  "Wait so long, or until @SECONDS, for the name or a change", 0 },
 	{ "count", 'c', "NUMBER", 0, "End after so many changes", 0 },
-	{ "output", 'O', "LIST", 0,
-	  "Show these columns: NAME,OWNER; with + before, besides the usual ones", 0 },
-	{ "sort", 's', "COLUMN", 0, "Sort by a column; with - before, descending", 0 },
-	{ "json", 'J', NULL, 0, "Print JSON", 0 },
-	{ "noheadings", 'n', NULL, 0, "Print no heading", 0 },
 	{ 0 }
 };
 
@@ -52,6 +45,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	struct arguments *arguments = state->input;
 
 	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &arguments->listing;
+		return 0;
 	case 'l':
 		choose(arguments, LOOK_UP);
 		return 0;
@@ -63,18 +59,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'c':
 		arguments->count = parse_number("a number of changes", arg, UINT64_MAX);
-		return 0;
-	case 'O':
-		table_choose(arguments->table, arg);
-		return 0;
-	case 's':
-		table_sort(arguments->table, arg);
-		return 0;
-	case 'J':
-		arguments->json = true;
-		return 0;
-	case 'n':
-		arguments->no_headings = true;
 		return 0;
 	case ARGP_KEY_ARG:
 		if (arguments->name)
@@ -118,12 +102,9 @@ static int list(const struct arguments *arguments)
 		if (count < 0)
 			die_of(count, NAMING, arguments->name ? arguments->name : "*");
 		for (int i = 0; i < count; i++)
-			table_add(arguments->table, row(&names[i]));
+			table_add(arguments->listing.table, row(&names[i]));
 	} while (cursor);
-	if (arguments->json)
-		table_print_json(arguments->table, stdout);
-	else
-		table_print(arguments->table, stdout, !arguments->no_headings);
+	print_listing(&arguments->listing);
 	return EXIT_GOOD;
 }
 
@@ -148,7 +129,7 @@ static void print_change(const struct arguments *arguments, uint64_t registratio
 {
 	struct json_object *object;
 
-	if (!arguments->json) {
+	if (!arguments->listing.json) {
 		puts(registration ? "registered" : "not registered");
 		fflush(stdout);
 		return;
@@ -182,14 +163,16 @@ static int watch(const struct arguments *arguments)
 
 int command_names(int argc, char **argv)
 {
+	static const struct argp_child children[] = { { &listing_argp, 0, NULL, 0 }, { 0 } };
 	static const struct argp argp = {
 		.options = options, .parser = parse, .args_doc = "[NAME]",
 		.doc = "Lists the names at the naming service that you may look up, those that "
 		       "begin with NAME; looks one up; or watches one.",
+		.children = children,
 	};
-	struct arguments arguments = { .table = table_new(columns, COUNT(columns)) };
+	struct arguments arguments = { .listing.table = table_new(columns, COUNT(columns)) };
 
-	table_sort(arguments.table, "NAME");
+	table_sort(arguments.listing.table, "NAME");
 	parse_arguments(&argp, argc, argv, 0, &arguments);
 	/* It says what is wrong if there is none. */
 	close(open_device());

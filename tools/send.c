@@ -7,7 +7,6 @@
 #include "tool.h"
 
 struct arguments {
-	const char *address;
 	bool lines;
 	bool sync;
 	struct outgoing outgoing;
@@ -24,6 +23,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct arguments *arguments = state->input;
 
+	(void)arg;
 	switch (key) {
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = &arguments->outgoing;
@@ -35,19 +35,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 's':
 		arguments->sync = true;
 		return 0;
-	case ARGP_KEY_ARG:
-		if (!arguments->address)
-			arguments->address = arg;
-		else if (!arguments->outgoing.text)
-			arguments->outgoing.text = arg;
-		else
-			die_usage("one text is one argument, not also '%s'", arg);
-		return 0;
 	case ARGP_KEY_END:
-		if (!arguments->address)
-			die_usage("to which endpoint?");
-		if (arguments->outgoing.text && (arguments->outgoing.file || arguments->lines))
-			die_usage("the payload is an argument, or comes from a file");
+		if (arguments->outgoing.text && arguments->lines)
+			die_usage("lines come from a file or standard input, not from an argument");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -69,7 +59,7 @@ static void send_one(int fd, struct arguments *arguments, char *bytes, size_t si
 	int err = kipc_sendmsg(fd, &msg, milliseconds_left(&arguments->access.deadline));
 
 	if (err)
-		die_of(err, SENDING, arguments->address);
+		die_of(err, SENDING, arguments->outgoing.address);
 }
 
 static void send_lines(int fd, struct arguments *arguments)
@@ -115,7 +105,7 @@ int command_send(int argc, char **argv)
 	int fd;
 
 	parse_arguments(&argp, argc, argv, 0, &arguments);
-	fd = open_endpoint(arguments.address, KIPC_RIGHT_SEND, &arguments.access, &info);
+	fd = open_endpoint(arguments.outgoing.address, KIPC_RIGHT_SEND, &arguments.access, &info);
 	if (arguments.lines) {
 		send_lines(fd, &arguments);
 		return EXIT_GOOD;

@@ -265,3 +265,44 @@ void table_print_json(struct table *table, FILE *file)
 	}
 	print_json(array, file);
 }
+
+static const struct argp_option listing_options[] = {
+	{ "output", 'O', "LIST", 0,
+	  "Show these columns: NAME,OWNER; with + before, besides the usual ones", 0 },
+	{ "sort", 's', "COLUMN", 0, "Sort by a column; with - before, descending", 0 },
+	{ "json", 'J', NULL, 0, "Print JSON", 0 },
+	{ "noheadings", 'n', NULL, 0, "Print no heading", 0 },
+	{ 0 }
+};
+
+static error_t parse_listing(int key, char *arg, struct argp_state *state)
+{
+	struct listing *listing = state->input;
+
+	switch (key) {
+	case 'O':
+		table_choose(listing->table, arg);
+		return 0;
+	case 's':
+		table_sort(listing->table, arg);
+		return 0;
+	case 'J':
+		listing->json = true;
+		return 0;
+	case 'n':
+		listing->no_headings = true;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+const struct argp listing_argp = { .options = listing_options, .parser = parse_listing };
+
+void print_listing(const struct listing *listing)
+{
+	if (listing->json)
+		table_print_json(listing->table, stdout);
+	else
+		table_print(listing->table, stdout, !listing->no_headings);
+}

@@ -203,6 +203,17 @@ void table_add(struct table *table, struct json_object *row);	/* takes the refer
 void table_clear(struct table *table);
 void table_print(struct table *table, FILE *file, bool heading);
 void table_print_json(struct table *table, FILE *file);
+
+/* What the options of a list say */
+struct listing {
+	struct table *table;
+	bool json;
+	bool no_headings;
+};
+
+extern const struct argp listing_argp;	/* input: struct listing */
+void print_listing(const struct listing *listing);
+
 /* For other ways to show it: sorts, then a line of text; -1: the heading */
 size_t table_rows(struct table *table);
 char *table_line(struct table *table, long row);
@@ -213,6 +224,7 @@ void print_json_line(struct json_object *object);	/* on standard output */
 /* message.c: what is sent, and what was received */
 
 struct outgoing {
+	const char *address;
 	uint64_t type;
 	uint32_t prio;
 	const char *text;	/* of the command line */
@@ -221,7 +233,8 @@ struct outgoing {
 	uint32_t nfds;
 };
 
-extern const struct argp outgoing_argp;	/* input: struct outgoing */
+/* Input: struct outgoing. Takes the operands, too: where to, and the text */
+extern const struct argp outgoing_argp;
 
 /* The payload of one message: of the command line, the file, or standard input */
 char *read_payload(const struct outgoing *outgoing, size_t max, size_t *size);
