@@ -16,7 +16,8 @@
  * Only kinds of files travel that hold no other files, so that nothing in flight can
  * keep itself alive: docs/security.md has the argument. A handle does hold something,
  * the calls made through it with their replies; what travels instead is a new handle of
- * the same rights and badge, made by the sender, through which nothing was called yet.
+ * the same rights, badge and opener, which the sender makes and is counted for, and through
+ * which nothing was called yet.
  *
  * Receiving is done in two steps, kipc_fds: numbers for the descriptors are reserved
  * and told to the caller before the commit, while that may fail and nobody can use

@@ -68,7 +68,7 @@ MODULE_PARM_DESC(user_reply_room_max, "reply room of one user's asynchronous cal
 
 unsigned int kipc_user_files_max = 1024;
 module_param_cb(user_files_max, &kipc_count_ops, &kipc_user_files_max, 0644);
-MODULE_PARM_DESC(user_files_max, "files one user may have in messages that were not received yet");
+MODULE_PARM_DESC(user_files_max, "files one user may have in messages and replies on their way");
 
 unsigned int kipc_handles_max = 4096;
 module_param_cb(handles_max, &kipc_count_ops, &kipc_handles_max, 0644);
