@@ -1117,7 +1117,10 @@ TEST_F_TIMEOUT(named, ten_thousand_names, 300)
 	}
 	kt_need(!truncate(SAID, 0));
 	kill(self->pid, SIGUSR2);
-	ASSERT_TRUE(kt_until(said("took over 10000 names; 0 have ended")));
+	/* Many thousand system calls: in their own time */
+	ASSERT_TRUE(kt_until(said("took over 10000 names; 0 have ended")) ||
+		    kt_until(said("took over 10000 names; 0 have ended")) ||
+		    kt_until(said("took over 10000 names; 0 have ended")));
 	ASSERT_EQ(1, kipc_watch("org.example.many-77", &registration, 0));
 	close(fd);
 	ASSERT_EQ(0, kipc_watch("org.example.many-77", &registration, PATIENCE));
