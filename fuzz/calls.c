@@ -2,6 +2,7 @@
 /* The ioctls: their structs, and the memory that they and what they name lie in. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -289,7 +290,7 @@ static long do_open(unsigned int actor, const struct op *op)
 	if (fd < 0)
 		return fd;
 	shared->ids[op->arg[A_TO] % SLOTS] = data.id;
-	return keep_fd(op, fd);
+	return data.flags & KIPC_OPEN_ID_ONLY ? fd : keep_fd(op, fd);
 }
 
 static long do_restrict(unsigned int actor, const struct op *op)
@@ -504,6 +505,51 @@ static long do_token(unsigned int actor, const struct op *op)
 	return call(actor, op, &data);
 }
 
+/* What would end or stop an actor is sent by the boss alone, who then knows of it */
+static uint32_t harmless_signal(const struct op *op)
+{
+	uint32_t signo = value32(op, A_SIG);
+
+	return signo == SIGKILL || signo == SIGSTOP ? SIGUSR1 : signo;
+}
+
+static long do_notify(unsigned int actor, const struct op *op)
+{
+	struct kipc_op_notify data = {
+		.flags = value32(op, A_FLAGS),
+		.how = value32(op, A_HOW),
+	};
+	struct op second = *op;
+	int notice = -1, end = -1;
+	long ret;
+
+	switch (data.how) {
+	case KIPC_NOTIFY_SIGNAL:
+		data.signo = harmless_signal(op);
+		data.value = value(op, A_COOKIE);
+		break;
+	case KIPC_NOTIFY_EVENTFD:
+		notice = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		data.value = (unsigned int)notice;
+		break;
+	case KIPC_NOTIFY_EVENTFD + 1:
+		data.how = KIPC_NOTIFY_EVENTFD;
+		data.value = (unsigned int)slot_fd(op);
+		break;
+	}
+	if (data.flags & KIPC_NOTIFY_TELL_END) {
+		end = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		data.end = (unsigned int)end;
+	}
+	ret = call(actor, op, &data);
+	second.arg[A_TO]++;
+	if (notice >= 0)
+		keep_fd(op, notice);
+	if (end >= 0)
+		keep_fd(&second, end);
+	return ret;
+}
+
 /* REMOVE, SHUTDOWN and what takes next to nothing: an id, then flags */
 static long do_small(unsigned int actor, const struct op *op)
 {
@@ -549,7 +595,6 @@ long do_ioctl(unsigned int actor, const struct op *op)
 	case OP_REMOVE:
 	case OP_SHUTDOWN:
 	case OP_EVENT:
-	case OP_NOTIFY:
 		return do_small(actor, op);
 	case OP_OPEN:
 		return do_open(actor, op);
@@ -578,6 +623,8 @@ long do_ioctl(unsigned int actor, const struct op *op)
 	case OP_WANTED:
 	case OP_ADOPT:
 		return do_token(actor, op);
+	case OP_NOTIFY:
+		return do_notify(actor, op);
 	}
 	return -ENOSYS;
 }

@@ -7,7 +7,7 @@
 	sub(/^KIPC_/, "", name)
 	group = name
 	sub(/_.*/, "", group)
-	if (group ~ /^(RIGHT|OPEN|RESULT|ENDPOINT|SET)$/)
+	if (group ~ /^(RIGHT|OPEN|RESULT|ENDPOINT|SET|NOTIFY)$/)
 		sub(/^[A-Z]+_/, "", name)
 	else
 		group = "MESSAGE"

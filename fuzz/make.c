@@ -66,7 +66,8 @@ static struct world world_before(const struct program *program, unsigned int end
 		switch (op->kind) {
 		case OP_OPEN:
 			world.ids |= bit;
-			*fds |= bit;
+			if (!(op->arg[A_FLAGS] & KIPC_OPEN_ID_ONLY))
+				*fds |= bit;
 			break;
 		case OP_RESTRICT:
 		case OP_DEVICE:
@@ -142,9 +143,11 @@ static uint64_t make_open_flags(void)
 {
 	uint64_t flags = make_flags("OPEN");
 
-	/* Alone this forbids nearly all that is useful */
+	/* Alone these forbid nearly all that is useful */
 	if (!chance(10))
 		flags &= ~(uint64_t)KIPC_OPEN_EXPECT_UID;
+	if (flags & KIPC_OPEN_ID_ONLY && chance(85))
+		flags = (flags & ~(uint64_t)KIPC_OPEN_FILES) | KIPC_OPEN_PERSIST;
 	if (!(flags & KIPC_OPEN_PERSIST) && chance(30))
 		flags |= KIPC_OPEN_FILES;
 	if (!(flags & KIPC_OPEN_WAIT) && chance(70))
@@ -168,7 +171,8 @@ static uint64_t make_message_flags(const struct op *op)
 		return flags;
 	switch (op->kind) {
 	case OP_SEND:
-		return flags & (KIPC_NONBLOCK | KIPC_REALTIME | KIPC_NORESTART | KIPC_SYNC);
+		return flags & (KIPC_NONBLOCK | KIPC_REALTIME | KIPC_NORESTART | KIPC_SYNC |
+				KIPC_NOENT);
 	case OP_SEND_BATCH:
 		return flags & (KIPC_NONBLOCK | KIPC_REALTIME | KIPC_NORESTART);
 	case OP_RPC:
@@ -177,7 +181,11 @@ static uint64_t make_message_flags(const struct op *op)
 	default:
 		flags &= ~(uint64_t)(KIPC_SYNC | KIPC_IDEMPOTENT | KIPC_ASYNC | KIPC_NEXT);
 		if (op->kind != OP_RECV)
-			flags &= ~(uint64_t)KIPC_PEEK;
+			flags &= ~(uint64_t)(KIPC_PEEK | KIPC_INDEX);
+		if (flags & KIPC_INDEX || (flags & KIPC_PEEK && chance(30))) {
+			flags |= KIPC_PEEK | KIPC_INDEX;
+			flags &= ~(uint64_t)(KIPC_TYPE_EQ | KIPC_TYPE_LE | KIPC_TYPE_NE);
+		}
 		return flags | (chance(60) ? KIPC_ANYSIZE : 0);
 	}
 }
@@ -276,6 +284,13 @@ static uint64_t make_number(const struct op *op, enum argument arg)
 	}
 }
 
+static uint64_t make_flags_of(const struct op *op)
+{
+	if (op->kind == OP_OPEN)
+		return make_open_flags();
+	return op->kind == OP_NOTIFY ? make_flags("NOTIFY") : make_message_flags(op);
+}
+
 static uint64_t make_value(const struct op *op, enum argument arg, const struct world *world)
 {
 	static const int signals[] = { SIGUSR1, SIGUSR1, SIGUSR2, SIGUSR2, SIGKILL, SIGSTOP,
@@ -283,15 +298,21 @@ static uint64_t make_value(const struct op *op, enum argument arg, const struct 
 
 	switch (value_of(arg)) {
 	case SLOT:
+		/* What it puts there is of use to poll() alone */
+		if (arg == A_TO && op->kind == OP_NOTIFY)
+			return 8 + below(SLOTS - 9);
 		if (arg == A_TO)
 			return 1 + below(chance(80) ? 6 : SLOTS - 1);
 		return make_fd(op, world);
 	case ID:
 		return make_id(op, world);
 	case TOKEN:
+		/* A count of messages */
+		if (op->kind == OP_RECV && arg == A_AFTER && op->arg[A_FLAGS] & KIPC_INDEX)
+			return below(chance(70) ? 4 : 40);
 		return chance(95) ? FROM_SLOT | slot_of(world->tokens) : random64();
 	case FLAGS:
-		return op->kind == OP_OPEN ? make_open_flags() : make_message_flags(op);
+		return make_flags_of(op);
 	case RIGHTS:
 		return chance(90) ? 1 + below(7) : below(16);
 	case WHAT:
@@ -305,6 +326,8 @@ static uint64_t make_value(const struct op *op, enum argument arg, const struct 
 	case SIGNAL:
 		return (uint64_t)PICK(signals);
 	case HOW:
+		if (op->kind == OP_NOTIFY && op->arg[A_FLAGS] && chance(95))
+			return KIPC_NOTIFY_EVENTFD;
 		return below(hows_of(&kinds[op->kind]));
 	case NUMBER:
 		break;
@@ -444,7 +467,9 @@ static void insert_new(struct program *program, unsigned int i)
 static void make_start(struct program *program)
 {
 	static const uint64_t flags[] = { 0, 0, 0, KIPC_OPEN_RENDEZVOUS, KIPC_OPEN_PERSIST,
-					  KIPC_OPEN_KEEP_BY_ANY, KIPC_OPEN_ONEWAY };
+					  KIPC_OPEN_KEEP_BY_ANY, KIPC_OPEN_ONEWAY,
+					  KIPC_OPEN_FIRST_COME,
+					  KIPC_OPEN_PERSIST | KIPC_OPEN_KEEP_BY_ANY };
 	struct op op = { .kind = OP_OPEN, .actor = (uint8_t)below(ACTORS) };
 	unsigned int server = op.actor, i;
 

@@ -17,6 +17,8 @@ static const char *const files[] = { "nonblock", "block", "mmap", "seek", "trunc
 static const char *const procs[] = { "table", "fdinfo", "pieces", NULL };
 static const char *const protects[] = { "none", "read", "write", "discard", NULL };
 static const char *const unshares[] = { "files", "net", "user", "usernet", NULL };
+/* The last is EVENTFD with a descriptor that is none of an eventfd */
+static const char *const notifies[] = { "end", "none", "signal", "eventfd", "handle", NULL };
 static const char *const params[] = { "endpoints_max", "msg_max", "capacity_max",
 				      "user_endpoints_max", "user_capacity_max",
 				      "user_calls_max", "user_reply_room_max", "handles_max",

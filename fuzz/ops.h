@@ -34,7 +34,8 @@ OP(WANTED, KIPC_IOC_WANTED, 8, "MESSAGE", NULL, A_FD, A_TOKEN, A_FLAGS)
 OP(ADOPT, KIPC_IOC_ADOPT, 14, "MESSAGE", NULL, A_FD, A_TOKEN, A_FLAGS)
 OP(SHUTDOWN, KIPC_IOC_SHUTDOWN, 3, "MESSAGE", NULL, A_FD, A_FLAGS)
 OP(EVENT, KIPC_IOC_EVENT, 1, "MESSAGE", NULL, A_FD, A_FLAGS)
-OP(NOTIFY, KIPC_IOC_NOTIFY, 1, "MESSAGE", NULL, A_FD, A_FLAGS)
+/* Its eventfd goes into the slot, the one for an end behind it; the cookie comes with the signal */
+OP(NOTIFY, KIPC_IOC_NOTIFY, 16, "NOTIFY", notifies, A_FD, A_FLAGS, A_HOW, A_SIG, A_COOKIE, A_TO)
 /* Any number: of magic 'Y' below 2^16, or as it stands */
 OP(RAW, 0, 2, NULL, NULL, A_FD, A_N)
 OP(DEVICE, 0, 3, NULL, NULL, A_TO)

@@ -184,12 +184,17 @@ static void run_process(unsigned int process)
 {
 	struct sigaction restart = { .sa_handler = caught, .sa_flags = SA_RESTART };
 	struct sigaction interrupt = { .sa_handler = caught };
+	static const int others[] = { SIGHUP, SIGINT, SIGBUS, SIGFPE, 63, 64 };
+	unsigned int i;
 	pthread_t other;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	setpgid(0, 0);
 	sigaction(SIGUSR1, &restart, NULL);
 	sigaction(SIGUSR2, &interrupt, NULL);
+	/* What a struct that was changed can ask of NOTIFY shall kill nobody */
+	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		signal(others[i], SIG_IGN);
 	become(process);
 	actor_process();
 	if (pthread_create(&other, NULL, thread, (void *)(uintptr_t)(2 * process + 1)))
@@ -486,6 +491,13 @@ static const char *end_processes(const struct program *program)
 	return wait_all_idle(HANG_US) ? NULL : "an actor hangs when it closes what it has";
 }
 
+static bool may_live_on(const struct kipc_endpoint *info)
+{
+	if (info->handles || !(info->flags & KIPC_ENDPOINT_PERSIST))
+		return false;
+	return !(info->flags & KIPC_ENDPOINT_KEEP_BY_ANY) || info->key || *info->name;
+}
+
 /* What lives on without anybody: only those that are meant to */
 static const char *remove_persistent(void)
 {
@@ -506,7 +518,7 @@ static const char *remove_persistent(void)
 		stat.endpoint = next.id;
 		if (ioctl(device, KIPC_IOC_STAT, &stat))
 			continue;
-		if (stat.info.flags & KIPC_ENDPOINT_PERSIST && !stat.info.handles) {
+		if (may_live_on(&stat.info)) {
 			memset(&remove, 0, sizeof(remove));
 			remove.endpoint = next.id;
 			ioctl(device, KIPC_IOC_REMOVE, &remove);

@@ -9,6 +9,7 @@
 #include "endpoint.h"
 #include "file.h"
 #include "message.h"
+#include "notify.h"
 #include "queue.h"
 #include "transfer.h"
 
@@ -90,6 +91,9 @@ static void kipc_recv_batch_claim(struct kipc_recv_batch *batch, unsigned int ma
 			room = kipc_recv_batch_left(room, msg->size);
 			batch->msgs[batch->nr++] = msg;
 		}
+		/* That there were fewer tells as much as EAGAIN */
+		if (unlikely(batch->ep->notify) && batch->nr < max)
+			kipc_notify_empty(batch->ep);
 	}
 	kipc_unlock(batch->ep, &after);
 }
@@ -303,7 +307,7 @@ static int kipc_send_batch_make(struct kipc_send_batch *batch, u64 heads, unsign
 			return PTR_ERR(msg);
 		msg->badge = batch->file->badge;
 		if (!batch->file->ep)
-			msg->cred = get_current_cred();
+			msg->cred = kipc_cred_get(current_cred());
 		batch->msgs[batch->nr++] = msg;
 	}
 	return missing ? -EFAULT : 0;

@@ -860,7 +860,7 @@ static long kipc_rpc_sync(struct kipc_rpc *rpc, struct kipc_file *file, struct k
 	if (err)
 		goto put;
 	if (!file->ep)
-		call->msg.cred = get_current_cred();
+		call->msg.cred = kipc_cred_get(current_cred());
 	if (unlikely(kipc_rpc_wants_window(rpc, file, call)))
 		kipc_window_open(&call->window,
 				 kipc_pins_new(rpc->reply.seg->base, call->room, true));

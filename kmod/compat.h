@@ -10,6 +10,7 @@
 #define _KIPC_COMPAT_H
 
 #include <linux/atomic.h>
+#include <linux/eventfd.h>
 #include <linux/fs.h>
 #include <linux/hrtimer.h>
 #include <linux/magic.h>
@@ -34,6 +35,16 @@ static inline void hrtimer_setup_sleeper_on_stack(struct hrtimer_sleeper *sleepe
 	hrtimer_init_sleeper_on_stack(sleeper, clock, mode);
 }
 #endif
+
+/* From 6.8 on it counts one */
+static inline void kipc_eventfd_signal(struct eventfd_ctx *ctx)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
+	eventfd_signal(ctx, 1);
+#else
+	eventfd_signal(ctx);
+#endif
+}
 
 /* From 6.9 on the descriptors of processes have a file system of their own */
 #ifndef PID_FS_MAGIC

@@ -52,7 +52,8 @@ void kipc_deadline_end(struct kipc_deadline *deadline);
 /* What a system call returns that was interrupted and may be done again */
 static inline int kipc_deadline_interrupted(const struct kipc_deadline *deadline)
 {
-	return deadline->norestart ? -EINTR : -ERESTARTSYS;
+	/* Without a handler (the process was stopped, say) it goes on all the same */
+	return deadline->norestart ? -ERESTARTNOHAND : -ERESTARTSYS;
 }
 
 /* Host monotonic time as the calling process sees it */

@@ -13,6 +13,7 @@
 
 #include "endpoint.h"
 #include "file.h"
+#include "notify.h"
 #include "ns.h"
 #include "queue.h"
 #include "trace.h"
@@ -215,6 +216,15 @@ void kipc_share_unwait(struct kipc_ep *ep, struct kipc_share *share)
 	share->waiters--;
 }
 
+void kipc_ep_stamp(struct kipc_stamp *stamp, struct pid *pid)
+{
+	stamp->time = ktime_get_real_seconds();
+	if (stamp->pid != pid) {
+		put_pid(stamp->pid);
+		stamp->pid = get_pid(pid);
+	}
+}
+
 /* Life */
 
 static void kipc_ep_free_rcu(struct rcu_head *rcu)
@@ -241,7 +251,9 @@ void kipc_ep_put(struct kipc_ep *ep)
 		return;
 	WARN_ON_ONCE(ep->msgs || ep->bytes || ep->queued || ep->calls || ep->waiters ||
 		     ep->handles || ep->nr_waiting || !RB_EMPTY_ROOT(&ep->shares) ||
-		     !RB_EMPTY_ROOT(&ep->deliveries));
+		     !RB_EMPTY_ROOT(&ep->deliveries) || ep->notify || ep->cursor);
+	put_pid(ep->sent.pid);
+	put_pid(ep->received.pid);
 	kipc_ep_uncharge(ep);
 	kipc_ns_put(ep->ns);
 	call_rcu(&ep->rcu, kipc_ep_free_rcu);
@@ -252,8 +264,11 @@ static u64 kipc_attr_cost(const struct kipc_attr *attr)
 	return attr->max_bytes + (u64)attr->max_msgs * KIPC_MSG_COST;
 }
 
-/* Defaults filled in, checked against the limits: -EINVAL, -EMSGSIZE */
-static int kipc_attr_check(struct kipc_attr *attr)
+/*
+ * Defaults of an endpoint with KIPC_ENDPOINT_* @flags filled in, checked against the
+ * limits: -EINVAL, -EMSGSIZE
+ */
+static int kipc_attr_check(struct kipc_attr *attr, u32 flags)
 {
 	u32 msg_max = READ_ONCE(kipc_msg_max);
 
@@ -265,7 +280,7 @@ static int kipc_attr_check(struct kipc_attr *attr)
 		attr->max_msgs = KIPC_DEFAULT_MAX_MSGS;
 	if (!attr->max_bytes)
 		attr->max_bytes = (u64)attr->max_size * KIPC_DEFAULT_MSGS_BYTES;
-	if (attr->max_bytes < attr->max_size)
+	if (attr->max_bytes < attr->max_size && !(flags & KIPC_ENDPOINT_FIRST_COME))
 		return -EINVAL;
 	if (attr->max_size > msg_max || attr->max_bytes > KIPC_CAPACITY_CEILING)
 		return -EMSGSIZE;
@@ -283,6 +298,8 @@ static struct kipc_ep *kipc_ep_alloc(struct kipc_ns *ns)
 	refcount_set(&ep->ref, 1);
 	ep->ns = kipc_ns_get(ns);
 	spin_lock_init(&ep->lock);
+	mutex_init(&ep->cursor_mutex);
+	ep->changed = ktime_get_real_seconds();
 	ep->uid = current_euid();
 	ep->gid = current_egid();
 	ep->cuid = ep->uid;
@@ -339,22 +356,25 @@ static u32 kipc_ep_flags(const struct kipc_op_open *op)
 		flags |= KIPC_ENDPOINT_ONEWAY;
 	if (op->flags & KIPC_OPEN_FILES)
 		flags |= KIPC_ENDPOINT_FILES;
+	if (op->flags & KIPC_OPEN_FIRST_COME)
+		flags |= KIPC_ENDPOINT_FIRST_COME;
 	return flags;
 }
 
 /* A new endpoint, charged, known to nobody; or ERR_PTR() */
 static struct kipc_ep *kipc_ep_new(struct kipc_ns *ns, const struct kipc_op_open *op)
 {
+	u32 flags = kipc_ep_flags(op);
 	struct kipc_attr attr = op->attr;
 	struct kipc_ep *ep;
-	int err = kipc_attr_check(&attr);
+	int err = kipc_attr_check(&attr, flags);
 
 	if (err)
 		return ERR_PTR(err);
 	ep = kipc_ep_alloc(ns);
 	if (!ep)
 		return ERR_PTR(-ENOMEM);
-	ep->flags = kipc_ep_flags(op);
+	ep->flags = flags;
 	ep->mode = op->mode;
 	ep->max_size = attr.max_size;
 	ep->max_msgs = attr.max_msgs;
@@ -373,6 +393,7 @@ bool kipc_ep_kill(struct kipc_ep *ep, struct kipc_after *after)
 	if (ep->dead)
 		return false;
 	ep->dead = true;
+	kipc_notify_end(ep);
 	trace_kipc_remove(ep);
 	kipc_after_readable(after, EPOLLHUP | EPOLLIN | EPOLLRDNORM | EPOLLRDHUP);
 	kipc_after_writable(after, EPOLLHUP | EPOLLOUT | EPOLLWRNORM);
@@ -439,10 +460,31 @@ int kipc_ep_join(struct kipc_ep *ep, struct kipc_file *file)
 	return 0;
 }
 
+/*
+ * Does anything keep it? Key and name change under ns->mutex, and before who changes them
+ * asks this: with the lock either it sees the handles or who closes the last one sees
+ * the change.
+ */
+static bool kipc_ep_kept(const struct kipc_ep *ep)
+{
+	lockdep_assert_held(&ep->lock);
+	if (ep->receivers)
+		return true;
+	switch (ep->flags & (KIPC_ENDPOINT_PERSIST | KIPC_ENDPOINT_KEEP_BY_ANY)) {
+	case KIPC_ENDPOINT_PERSIST:
+		return true;
+	case KIPC_ENDPOINT_KEEP_BY_ANY:
+		return ep->handles;
+	case KIPC_ENDPOINT_PERSIST | KIPC_ENDPOINT_KEEP_BY_ANY:
+		return ep->handles || rcu_access_pointer(ep->key) ||
+		       rcu_access_pointer(ep->name);
+	default:
+		return false;
+	}
+}
+
 bool kipc_ep_leave(struct kipc_ep *ep, struct kipc_file *file, struct kipc_after *after)
 {
-	bool kept;
-
 	lockdep_assert_held(&ep->lock);
 	ep->handles--;
 	file->share->handles--;
@@ -453,9 +495,7 @@ bool kipc_ep_leave(struct kipc_ep *ep, struct kipc_file *file, struct kipc_after
 		if (!--ep->receivers)
 			kipc_after_writable(after, EPOLLRDHUP);
 	}
-	kept = ep->flags & KIPC_ENDPOINT_PERSIST || ep->receivers ||
-	       (ep->flags & KIPC_ENDPOINT_KEEP_BY_ANY && ep->handles);
-	return !kept && kipc_ep_kill(ep, after);
+	return !kipc_ep_kept(ep) && kipc_ep_kill(ep, after);
 }
 
 /* Opening */
@@ -464,7 +504,8 @@ bool kipc_ep_leave(struct kipc_ep *ep, struct kipc_file *file, struct kipc_after
 			 KIPC_OPEN_KEEP_BY_ANY | KIPC_OPEN_RENDEZVOUS | KIPC_OPEN_ONEWAY |	\
 			 KIPC_OPEN_FILES | KIPC_OPEN_NONBLOCK | KIPC_OPEN_ANY_OWNER |		\
 			 KIPC_OPEN_EXPECT_UID | KIPC_OPEN_WAIT | KIPC_OPEN_REALTIME |		\
-			 KIPC_OPEN_NORESTART)
+			 KIPC_OPEN_NORESTART | KIPC_OPEN_ID_ONLY | KIPC_OPEN_FIRST_COME |	\
+			 KIPC_OPEN_MQUEUE)
 
 #define KIPC_RIGHTS (KIPC_RIGHT_SEND | KIPC_RIGHT_RECV | KIPC_RIGHT_CONTROL)
 
@@ -472,8 +513,8 @@ static int kipc_open_check(const struct kipc_op_open *op)
 {
 	u32 keep = KIPC_OPEN_PERSIST | KIPC_OPEN_KEEP_BY_ANY;
 
-	if (op->flags & ~KIPC_OPEN_FLAGS || op->rights & ~KIPC_RIGHTS || !op->rights ||
-	    op->mode & ~0777U ||
+	if (op->flags & ~KIPC_OPEN_FLAGS || op->rights & ~KIPC_RIGHTS ||
+	    !(op->rights || op->flags & KIPC_OPEN_ID_ONLY) || op->mode & ~0777U ||
 	    memchr_inv(op->reserved, 0, sizeof(op->reserved)) ||
 	    memchr_inv(op->attr.reserved, 0, sizeof(op->attr.reserved)))
 		return -EINVAL;
@@ -489,12 +530,19 @@ static int kipc_open_check(const struct kipc_op_open *op)
 		return -EINVAL;
 	if (!!op->key + !!op->name_len + !!op->id > 1 || (op->name && !op->name_len))
 		return -EINVAL;
+	if (op->flags & KIPC_OPEN_ID_ONLY && op->flags & KIPC_OPEN_MQUEUE)
+		return -EINVAL;
 	if (op->id && op->flags & (KIPC_OPEN_CREATE | KIPC_OPEN_WAIT))
 		return -EINVAL;
 	if (!op->key && !op->name_len && !op->id && !(op->flags & KIPC_OPEN_CREATE))
 		return -EINVAL;
 	if (op->flags & KIPC_OPEN_CREATE && !(op->flags & keep) &&
 	    !(op->rights & KIPC_RIGHT_RECV))
+		return -EINVAL;
+	/* What is made must outlive the call */
+	if (op->flags & KIPC_OPEN_CREATE && op->flags & KIPC_OPEN_ID_ONLY &&
+	    (!(op->flags & KIPC_OPEN_PERSIST) ||
+	     (op->flags & KIPC_OPEN_KEEP_BY_ANY && !op->key && !op->name_len)))
 		return -EINVAL;
 	return 0;
 }
@@ -521,6 +569,20 @@ static unsigned int kipc_rights_want(u32 rights)
 	return (rights & KIPC_RIGHT_SEND ? KIPC_MAY_SEND : 0) |
 	       (rights & KIPC_RIGHT_RECV ? KIPC_MAY_RECV : 0) |
 	       (rights & KIPC_RIGHT_CONTROL ? KIPC_MAY_CONTROL : 0);
+}
+
+/* Is it there, and may the caller have the rights that @op asks for? No handle comes of it. */
+static int kipc_open_look(struct kipc_ep *ep, const struct kipc_op_open *op)
+{
+	struct kipc_after after __uninitialized;
+	int err;
+
+	kipc_lock(ep, &after);
+	err = ep->dead ? -EIDRM : kipc_open_impostor(ep, op);
+	if (!err)
+		err = kipc_ep_permission(ep, kipc_rights_want(op->rights));
+	kipc_unlock(ep, &after);
+	return err;
 }
 
 /*
@@ -621,11 +683,15 @@ static int kipc_open_once(struct kipc_ns *ns, struct kipc_op_open *op,
 		err = -EEXIST;
 		/* Of one that dies right now it may be told that it exists */
 		if (!(op->flags & KIPC_OPEN_EXCL) || data_race(READ_ONCE(ep->dead)))
-			err = kipc_open_join(ep, file, op->rights, op);
+			err = op->flags & KIPC_OPEN_ID_ONLY ?
+			      kipc_open_look(ep, op) :
+			      kipc_open_join(ep, file, op->rights, op);
 		if (err == -EIDRM) {	/* died; whoever killed it was not here yet */
 			kipc_ns_withdraw(ns, ep);
 			kipc_ep_uncharge(ep);
 		}
+		if (!err)
+			op->id = ep->id;
 		kipc_ep_put(ep);
 		if (err != -EIDRM)
 			return err;
@@ -635,8 +701,10 @@ static int kipc_open_once(struct kipc_ns *ns, struct kipc_op_open *op,
 	if (!(op->flags & KIPC_OPEN_CREATE))
 		return -ENOENT;
 	err = kipc_open_create(ns, op, address, file);
-	if (!err)
+	if (!err) {
 		op->created = 1;
+		op->id = file->ep->id;
+	}
 	return err;
 }
 
@@ -671,15 +739,17 @@ static int kipc_open_file(struct kipc_ns *ns, struct kipc_op_open *op, struct ki
 
 long kipc_ep_open(struct kipc_ns *ns, struct kipc_op_open *op, void __user *uop)
 {
+	bool id_only = op->flags & KIPC_OPEN_ID_ONLY;
 	struct kipc_file *file;
 	struct file *filp;
-	int fd, err;
+	int fd = 0, err;
 
 	err = kipc_open_check(op);
 	if (err)
 		return err;
 	op->created = 0;
-	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (!id_only)
+		fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0)
 		return fd;
 	filp = kipc_handle_new(ns, op->rights, op->flags & KIPC_OPEN_NONBLOCK ? O_NONBLOCK : 0);
@@ -688,15 +758,17 @@ long kipc_ep_open(struct kipc_ns *ns, struct kipc_op_open *op, void __user *uop)
 		goto put_fd;
 	}
 	file = filp->private_data;
+	if (op->flags & KIPC_OPEN_MQUEUE)
+		kipc_handle_as_mqueue(filp);
 	err = kipc_open_file(ns, op, file);
-	if (!err) {
-		op->id = file->ep->id;
-		if (copy_to_user(uop, op, sizeof(*op)))
-			err = -EFAULT;
-	}
+	if (!err && copy_to_user(uop, op, sizeof(*op)))
+		err = -EFAULT;
 	if (err)
 		goto put_file;
-	fd_install(fd, filp);
+	if (id_only)
+		fput(filp);
+	else
+		fd_install(fd, filp);
 	return fd;
 
 put_file:
@@ -705,7 +777,8 @@ put_file:
 		kipc_ep_remove(file->ep, false);
 	fput(filp);
 put_fd:
-	put_unused_fd(fd);
+	if (!id_only)
+		put_unused_fd(fd);
 	return err;
 }
 
@@ -822,6 +895,11 @@ void kipc_ep_stat(struct kipc_ep *ep, struct kipc_endpoint *info)
 	info->refused = ep->refused;
 	info->handles = ep->handles;
 	info->waiters = ep->waiters;
+	info->changed = ep->changed;
+	info->sent = ep->sent.time;
+	info->received = ep->received.time;
+	info->sender = pid_vnr(ep->sent.pid);
+	info->receiver = pid_vnr(ep->received.pid);
 	spin_unlock(&ep->lock);
 }
 
@@ -921,7 +999,7 @@ static int kipc_set_permission(struct kipc_ep *ep, const struct kipc_change *cha
 	bool reserved = kipc_address_reserved(&change->key) ||
 			kipc_address_reserved(&change->name);
 	bool named = change->key.len || change->name.len;
-	bool away, strange;
+	bool strange;
 	int err = 0;
 
 	spin_lock(&ep->lock);
@@ -929,12 +1007,10 @@ static int kipc_set_permission(struct kipc_ep *ep, const struct kipc_change *cha
 		err = -EIDRM;
 	else if (check)
 		err = kipc_ep_permission(ep, KIPC_MAY_CONTROL);
-	away = change->what & KIPC_SET_UID && !uid_eq(change->uid, ep->uid) &&
-	       !uid_eq(change->uid, current_euid());
 	/* Clients trust a name by its endpoint's creator, who alone may therefore give one */
 	strange = named && !uid_eq(ep->cuid, current_euid());
 	spin_unlock(&ep->lock);
-	if (!err && (away || reserved || strange) && !ns_capable(ep->ns->user_ns, CAP_IPC_OWNER))
+	if (!err && (reserved || strange) && !ns_capable(ep->ns->user_ns, CAP_IPC_OWNER))
 		err = -EPERM;
 	return err;
 }
@@ -976,7 +1052,7 @@ static int kipc_set_prepare(struct kipc_ep *ep, struct kipc_change *change)
 	int err;
 
 	if (change->what & KIPC_SET_CAPACITY) {
-		err = kipc_attr_check(&change->attr);
+		err = kipc_attr_check(&change->attr, ep->flags);
 		if (err)
 			return err;
 		err = kipc_set_charge(ep, change);
@@ -988,6 +1064,10 @@ static int kipc_set_prepare(struct kipc_ep *ep, struct kipc_change *change)
 		change->what &= ~KIPC_SET_KEY;
 	if (kipc_set_same(ep, ep->name, &change->name))
 		change->what &= ~KIPC_SET_NAME;
+	/* Of two who clear it one is told that there was none any more */
+	if ((change->what & KIPC_SET_KEY && !change->key.len && !rcu_access_pointer(ep->key)) ||
+	    (change->what & KIPC_SET_NAME && !change->name.len && !rcu_access_pointer(ep->name)))
+		return -ENOENT;
 	if (change->what & KIPC_SET_KEY && change->key.len) {
 		err = kipc_ns_bind(ep->ns, ep, &change->key, &change->key_binding);
 		if (err)
@@ -1021,9 +1101,11 @@ static void kipc_set_binding(struct kipc_ep *ep, struct kipc_binding __rcu **slo
 		kipc_ns_announce(ep->ns, &binding->address);
 }
 
-static void kipc_set_commit(struct kipc_ep *ep, struct kipc_change *change)
+/* True: it has died of it, and the caller must bury it */
+static bool kipc_set_commit(struct kipc_ep *ep, struct kipc_change *change)
 {
 	struct kipc_after after __uninitialized;
+	bool died;
 
 	if (change->what & KIPC_SET_KEY)
 		kipc_set_binding(ep, &ep->key, change->key_binding);
@@ -1050,16 +1132,20 @@ static void kipc_set_commit(struct kipc_ep *ep, struct kipc_change *change)
 		ep->max_msgs = change->attr.max_msgs;
 		ep->max_bytes = change->attr.max_bytes;
 	}
+	ep->changed = ktime_get_real_seconds();
 	/* A new owner is bound by no share; a new capacity may have room */
 	after.room = true;
 	if (kipc_polled(&ep->write_wait))
 		kipc_after_writable(&after, EPOLLOUT | EPOLLWRNORM);
+	died = !kipc_ep_kept(ep) && kipc_ep_kill(ep, &after);
 	kipc_unlock(ep, &after);
+	return died;
 }
 
 int kipc_ep_set(struct kipc_ep *ep, const struct kipc_op_stat *op, bool check)
 {
 	struct kipc_change *change = kzalloc(sizeof(*change), GFP_KERNEL_ACCOUNT);
+	bool died = false;
 	int err;
 
 	if (!change)
@@ -1076,10 +1162,12 @@ int kipc_ep_set(struct kipc_ep *ep, const struct kipc_op_stat *op, bool check)
 		if (err)
 			kipc_set_undo(ep, change);
 		else
-			kipc_set_commit(ep, change);
+			died = kipc_set_commit(ep, change);
 	}
 	mutex_unlock(&ep->ns->mutex);
-	if (!err && change->what & ~(KIPC_SET_KEY | KIPC_SET_NAME))
+	if (died)
+		kipc_ep_bury(ep);
+	else if (!err && change->what & ~(KIPC_SET_KEY | KIPC_SET_NAME))
 		kipc_recheck(ep);
 free:
 	kfree(change);

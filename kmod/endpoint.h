@@ -18,6 +18,7 @@
 #define _KIPC_ENDPOINT_H
 
 #include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/rbtree.h>
 #include <linux/refcount.h>
 #include <linux/spinlock.h>
@@ -32,6 +33,7 @@
 struct file;
 struct kipc_binding;
 struct kipc_file;
+struct kipc_notify;
 struct kipc_ns;
 struct kipc_op_open;
 struct kipc_op_restrict;
@@ -49,11 +51,16 @@ enum kipc_select {
 	KIPC_SELECT_ANY = KIPC_SELECT_WAITS
 };
 
-/* Queues and receivers come in two classes: what only a taker of calls may take */
+/*
+ * Queues and receivers come in two classes: what only a taker of calls may take. What is held
+ * back is no receiver's, see queue.h.
+ */
 enum kipc_class {
 	KIPC_CLASS_ONEWAY,
 	KIPC_CLASS_CALL,
-	KIPC_CLASSES
+	KIPC_CLASSES,
+	KIPC_HELD_BACK = KIPC_CLASSES,
+	KIPC_QUEUES
 };
 
 /* The index in ep->waiting of the receivers of a class that choose so */
@@ -65,7 +72,7 @@ static inline unsigned int kipc_waiting(enum kipc_class class, enum kipc_select 
 }
 
 /**
- * struct kipc_queue - messages of one class, admitted or blocked
+ * struct kipc_queue - messages of one class, admitted or blocked, or those held back
  * @fifo: some that all have one type, by place: at most KIPC_FIFO_MAX
  * @fifo_last: the last of those
  * @nr_fifo: how many
@@ -113,6 +120,32 @@ struct kipc_share {
 };
 
 /**
+ * struct kipc_stamp - what happened last at an endpoint that outlives processes
+ * @time: when, seconds of CLOCK_REALTIME
+ * @pid: the process that did it, held, or NULL
+ */
+struct kipc_stamp {
+	time64_t time;
+	struct pid *pid;
+};
+
+/**
+ * struct kipc_cursor - a count of the messages in a queue
+ * @place: up to there they are counted
+ * @nocalls: those that are no calls
+ * @passed: how many there are now
+ * @restarts: how often it had to begin anew
+ * @holds: in how many holds of the lock it was made so far
+ */
+struct kipc_cursor {
+	u64 place;
+	bool nocalls;
+	u64 passed;
+	unsigned int restarts;
+	u64 holds;
+};
+
+/**
  * struct kipc_ep - an endpoint
  * @ref: see above
  * @rcu: for its end
@@ -147,10 +180,16 @@ struct kipc_share {
  * @next_token: next delivery token
  * @full_from: place of the first blocked message that waits for room which
  *	anybody could use, U64_MAX if none: nobody behind it may be admitted
+ * @notify: who is told of a first message, or NULL
+ * @notifies: how many of those there have been
+ * @cursor: of who counts messages in several holds of the lock, or NULL
+ * @changed: when it was made or changed, seconds of CLOCK_REALTIME
+ * @sent: PERSIST: the last message
+ * @received: PERSIST: the last receive
  * @want_room: there was no room for somebody who asked, or after a send, and those in
  *	@write_wait were not woken since
- * @queue: the messages
- * @queued: how many
+ * @queue: the messages, by class, and those held back
+ * @queued: how many, without those
  * @waiting: waiting receivers, by class they take and selector
  * @nr_waiting: how many of those
  * @shares: shares by uid
@@ -164,6 +203,7 @@ struct kipc_share {
  * @read_wait: who polls for messages
  * @write_wait: who polls for room
  * @peek_wait: sleeping RECV with PEEK
+ * @cursor_mutex: for one count at a time
  */
 struct kipc_ep {
 	refcount_t ref;
@@ -199,8 +239,11 @@ struct kipc_ep {
 	u64 waits;
 	u64 next_token;
 	u64 full_from;
+	struct kipc_notify *notify;
+	u64 notifies;
+	struct kipc_cursor *cursor;
 	bool want_room;
-	struct kipc_queue queue[KIPC_CLASSES];
+	struct kipc_queue queue[KIPC_QUEUES];
 	u32 queued;
 	struct kipc_index waiting[KIPC_WAITINGS];
 	u32 nr_waiting;
@@ -215,6 +258,10 @@ struct kipc_ep {
 	wait_queue_head_t read_wait;
 	wait_queue_head_t write_wait;
 	wait_queue_head_t peek_wait;
+	time64_t changed;
+	struct kipc_stamp sent;
+	struct kipc_stamp received;
+	struct mutex cursor_mutex;	/* outside @lock, held while @cursor is set */
 };
 
 static inline struct kipc_ep *kipc_ep_get(struct kipc_ep *ep)
@@ -260,6 +307,8 @@ int kipc_ep_remove(struct kipc_ep *ep, bool check);
 int kipc_ep_join(struct kipc_ep *ep, struct kipc_file *file);
 /* True: the endpoint has died of it, and the caller must bury it */
 bool kipc_ep_leave(struct kipc_ep *ep, struct kipc_file *file, struct kipc_after *after);
+
+void kipc_ep_stamp(struct kipc_stamp *stamp, struct pid *pid);
 
 /* Mark dead, once: true if this call did it */
 bool kipc_ep_kill(struct kipc_ep *ep, struct kipc_after *after);

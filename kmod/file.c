@@ -13,6 +13,7 @@
 #include "endpoint.h"
 #include "file.h"
 #include "ioctl.h"
+#include "notify.h"
 #include "ns.h"
 #include "pool.h"
 #include "queue.h"
@@ -112,6 +113,8 @@ static int kipc_handle_flush(struct file *filp, fl_owner_t files)
 	spin_lock(&file->ep->lock);
 	file->closes++;
 	taken = file->nr_taken;
+	if (unlikely(file->ep->notify))
+		kipc_notify_leave(file->ep);
 	spin_unlock(&file->ep->lock);
 	/* Without a table of files it was no process that closed it */
 	if (!files || !taken)
@@ -122,7 +125,7 @@ static int kipc_handle_flush(struct file *filp, fl_owner_t files)
 	return 0;
 }
 
-noinline void kipc_file_check_open(struct kipc_file *file)
+noinline bool kipc_file_check_open(struct kipc_file *file)
 {
 	struct kipc_ep *ep = file->ep;
 	u64 closes;
@@ -132,12 +135,13 @@ noinline void kipc_file_check_open(struct kipc_file *file)
 	spin_unlock(&ep->lock);
 	if (!iterate_fd(current->files, 0, kipc_same_file, file->filp)) {
 		kipc_calls_let_go(file, current->files);
-		return;
+		return false;
 	}
 	spin_lock(&ep->lock);
 	file->open_files = current->files;
 	file->open_closes = closes;
 	spin_unlock(&ep->lock);
+	return true;
 }
 
 static __poll_t kipc_poll_calls(struct kipc_file *file, struct file *filp, poll_table *wait)
@@ -161,22 +165,29 @@ static __poll_t kipc_handle_poll(struct file *filp, poll_table *wait)
 	struct kipc_file *file = filp->private_data;
 	__poll_t mask = kipc_poll_calls(file, filp, wait);
 	struct kipc_ep *ep = file->ep;
+	u32 rights = file->rights;
 
+	/* mqueue(7) tells of both, however it was opened, and of nobody who has gone */
+	if (unlikely(file->as_mqueue))
+		rights |= KIPC_RIGHT_RECV | KIPC_RIGHT_SEND;
 	/* Those whom an event does not concern would only make it take longer */
-	if (file->rights & KIPC_RIGHT_RECV)
+	if (rights & KIPC_RIGHT_RECV)
 		poll_wait(filp, &ep->read_wait, wait);
-	if (file->rights & KIPC_RIGHT_SEND || !(file->rights & KIPC_RIGHT_RECV))
+	if (rights & KIPC_RIGHT_SEND || !(rights & KIPC_RIGHT_RECV))
 		poll_wait(filp, &ep->write_wait, wait);
 	spin_lock(&ep->lock);
 	if (ep->dead) {
 		mask |= EPOLLHUP;
 	} else {
-		if (file->rights & KIPC_RIGHT_RECV && !file->shutdown &&
-		    kipc_queue_next(ep, false, 0))
-			mask |= EPOLLIN | EPOLLRDNORM;
-		if (file->rights & KIPC_RIGHT_SEND && kipc_ep_writable(ep, file))
+		if (rights & KIPC_RIGHT_RECV && !file->shutdown) {
+			if (kipc_queue_next(ep, false, 0))
+				mask |= EPOLLIN | EPOLLRDNORM;
+			else if (unlikely(ep->notify))
+				kipc_notify_empty(ep);
+		}
+		if (rights & KIPC_RIGHT_SEND && kipc_ep_writable(ep, file))
 			mask |= EPOLLOUT | EPOLLWRNORM;
-		if (!ep->receivers || file->shutdown)
+		if (!file->as_mqueue && (!ep->receivers || file->shutdown))
 			mask |= EPOLLRDHUP;
 	}
 	spin_unlock(&ep->lock);
@@ -185,7 +196,11 @@ static __poll_t kipc_handle_poll(struct file *filp, poll_table *wait)
 
 static ssize_t kipc_handle_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
-	return kipc_read(iocb->ki_filp->private_data, to, iocb->ki_flags & IOCB_NOWAIT);
+	struct kipc_file *file = iocb->ki_filp->private_data;
+
+	if (file->as_mqueue)
+		return kipc_read_state(file, &iocb->ki_pos, to);
+	return kipc_read(file, to, iocb->ki_flags & IOCB_NOWAIT);
 }
 
 static ssize_t kipc_handle_write_iter(struct kiocb *iocb, struct iov_iter *from)
@@ -193,10 +208,18 @@ static ssize_t kipc_handle_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	return kipc_write(iocb->ki_filp->private_data, from, iocb->ki_flags & IOCB_NOWAIT);
 }
 
+/* Of those that have a position: there is no end, but the one that mqueue(7) tells */
+static loff_t kipc_handle_llseek(struct file *filp, loff_t offset, int whence)
+{
+	return generic_file_llseek_size(filp, offset, whence, MAX_LFS_FILESIZE, KIPC_STATE_SIZE);
+}
+
 static int kipc_file_fasync(int fd, struct file *filp, int on)
 {
 	struct kipc_file *file = filp->private_data;
 
+	if (file->as_mqueue)	/* mqueue(7) has no signals */
+		return 0;
 	return on ? kipc_sigio_on(file, fd) : kipc_sigio_off(file);
 }
 
@@ -266,6 +289,16 @@ struct file *kipc_handle_new(struct kipc_ns *ns, u32 rights, unsigned int flags)
 	return filp;
 }
 
+void kipc_handle_as_mqueue(struct file *filp)
+{
+	struct kipc_file *file = filp->private_data;
+
+	file->as_mqueue = true;
+	/* It has a position, unlike what stream_open() makes */
+	filp->f_mode &= ~FMODE_STREAM;
+	filp->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;
+}
+
 /* Deadlock */
 
 /* The file of the only RECV handle, if it is open once and concerns the caller; not held */
@@ -325,6 +358,7 @@ const struct file_operations kipc_handle_fops = {
 	.owner = THIS_MODULE,
 	.flush = kipc_handle_flush,
 	.release = kipc_file_release,
+	.llseek = kipc_handle_llseek,
 	.read_iter = kipc_handle_read_iter,
 	.write_iter = kipc_handle_write_iter,
 	.poll = kipc_handle_poll,

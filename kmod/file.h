@@ -42,6 +42,7 @@ struct kipc_sigio;
  * @ep: a handle's endpoint, held; NULL for a device file; constant
  * @rights: a handle's KIPC_RIGHT_*; constant
  * @badge: a handle's badge; constant
+ * @as_mqueue: read() and poll() are those of mqueue(7); constant
  * @passed_on: it came by a message: f_cred is who opened the first one; constant
  * @share: a handle's share, that of who made this one; constant
  * @account: the opener's account; constant
@@ -75,6 +76,7 @@ struct kipc_file {
 	struct kipc_ep *ep;
 	u32 rights;
 	u64 badge;
+	bool as_mqueue;
 	bool passed_on;
 	struct kipc_share *share;
 	struct kipc_account *account;
@@ -110,6 +112,8 @@ void kipc_file_put(struct kipc_file *file);
  * or ERR_PTR()
  */
 struct file *kipc_handle_new(struct kipc_ns *ns, u32 rights, unsigned int flags);
+/* Make it one that reads and polls as a file of mqueue(7); nobody else knows it yet */
+void kipc_handle_as_mqueue(struct file *filp);
 
 static inline struct kipc_file *kipc_file_get(struct kipc_file *file)
 {
@@ -135,8 +139,8 @@ static inline bool kipc_file_known_open(const struct kipc_file *file)
 	return file->open_files == current->files && file->open_closes == file->closes;
 }
 
-/* If it was not known, after the lock: look, and break what it took if it has none */
-void kipc_file_check_open(struct kipc_file *file);
+/* If it was not known, after the lock: look, and break what it took if it has none (false) */
+bool kipc_file_check_open(struct kipc_file *file);
 
 long kipc_file_shutdown(struct kipc_file *file);
 

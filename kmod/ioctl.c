@@ -13,6 +13,7 @@
 #include "file.h"
 #include "ioctl.h"
 #include "limits.h"
+#include "notify.h"
 #include "ns.h"
 #include "transfer.h"
 
@@ -55,6 +56,14 @@ static noinline struct kipc_ep *kipc_target_by_id(struct kipc_file *file, u32 id
  * which the handle holds, or the one with this id, with a reference. To be given
  * back by kipc_untarget().
  */
+/* How an id is told that is not there: nothing was removed while the caller was here */
+static long kipc_no_target(const struct kipc_ep *ep, u32 flags)
+{
+	long err = PTR_ERR(ep);
+
+	return err == -EIDRM && flags & KIPC_NOENT ? -ENOENT : err;
+}
+
 static struct kipc_ep *kipc_target(struct kipc_file *file, u32 id, u32 right)
 {
 	if (unlikely(!file->ep))
@@ -80,9 +89,16 @@ static int kipc_server(const struct kipc_file *file)
 
 static long kipc_run_info(struct kipc_file *file, void __user *uop, size_t size)
 {
+	struct kipc_account *account = kipc_account_current_cached(file->account);
 	struct kipc_limits limits;
 
+	if (IS_ERR(account))
+		return PTR_ERR(account);
 	kipc_limits_get(&limits);
+	/* These are of this moment */
+	limits.endpoints = data_race(READ_ONCE(file->ns->count));
+	limits.user_capacity_left = kipc_account_left(account, KIPC_CHARGE_CAPACITY);
+	kipc_account_put(account);
 	if (copy_to_user(uop, &limits, sizeof(limits)) ||
 	    clear_user(uop + sizeof(limits), size - sizeof(limits)))
 		return -EFAULT;
@@ -196,7 +212,7 @@ static long kipc_op_send(struct kipc_file *file, struct kipc_op_send *op, void _
 	long ret;
 
 	if (IS_ERR(ep))
-		return PTR_ERR(ep);
+		return kipc_no_target(ep, op->flags);
 	ret = kipc_send(file, ep, op);
 	kipc_untarget(file, ep);
 	return ret;
@@ -209,7 +225,7 @@ static long kipc_op_recv(struct kipc_file *file, struct kipc_op_recv *op, void _
 	long ret;
 
 	if (IS_ERR(ep))
-		return PTR_ERR(ep);
+		return kipc_no_target(ep, op->flags);
 	ret = kipc_recv_prepare(&recv, file, op);
 	if (!ret) {
 		ret = kipc_recv_run(&recv, file, ep);
@@ -239,7 +255,7 @@ static long kipc_op_recv_batch(struct kipc_file *file, struct kipc_op_recv_batch
 	long ret;
 
 	if (IS_ERR(ep))
-		return PTR_ERR(ep);
+		return kipc_no_target(ep, op->flags);
 	ret = kipc_recv_batch(file, ep, op);
 	kipc_untarget(file, ep);
 	return ret;
@@ -357,6 +373,13 @@ static long kipc_op_shutdown(struct kipc_file *file, struct kipc_op_shutdown *op
 	return kipc_file_shutdown(file);
 }
 
+static long kipc_op_notify(struct kipc_file *file, struct kipc_op_notify *op, void __user *uop)
+{
+	if (!file->ep)
+		return -EBADF;
+	return op->endpoint ? -EINVAL : kipc_notify_set(file, op);
+}
+
 /*
  * For each operation: read the caller's struct as far as it is known here, and do it.
  * What the caller's has beyond that must be zero.
@@ -391,6 +414,7 @@ KIPC_RUN(noinline, cancel, kipc_op_token)
 KIPC_RUN(noinline, wanted, kipc_op_token)
 KIPC_RUN(noinline, adopt, kipc_op_token)
 KIPC_RUN(noinline, shutdown, kipc_op_shutdown)
+KIPC_RUN(noinline, notify, kipc_op_notify)
 
 /**
  * struct kipc_operation - an ioctl
@@ -423,7 +447,7 @@ static const struct kipc_operation kipc_operations[] = {
 	KIPC_OPERATION(ADOPT, kipc_run_adopt),
 	KIPC_OPERATION(SHUTDOWN, kipc_run_shutdown),
 	KIPC_OPERATION(EVENT, kipc_run_unsupported),
-	KIPC_OPERATION(NOTIFY, kipc_run_unsupported),
+	KIPC_OPERATION(NOTIFY, kipc_run_notify),
 	KIPC_OPERATION(SEND_BATCH, kipc_run_send_batch),
 	KIPC_OPERATION(RECV_BATCH, kipc_run_recv_batch),
 };

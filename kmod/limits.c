@@ -90,7 +90,7 @@ void kipc_limits_get(struct kipc_limits *limits)
 {
 	memset(limits, 0, sizeof(*limits));
 	limits->abi = KIPC_ABI_VERSION;
-	limits->features = KIPC_FEATURE_RESTRICT | KIPC_FEATURE_FILES;
+	limits->features = KIPC_FEATURE_RESTRICT | KIPC_FEATURE_FILES | KIPC_FEATURE_NOTIFY;
 	limits->msg_max = READ_ONCE(kipc_msg_max);
 	limits->endpoints_max = READ_ONCE(kipc_endpoints_max);
 	limits->user_endpoints_max = READ_ONCE(kipc_user_endpoints_max);

@@ -29,6 +29,7 @@
 #ifndef _KIPC_MESSAGE_H
 #define _KIPC_MESSAGE_H
 
+#include <linux/compiler.h>
 #include <linux/cred.h>
 #include <linux/ktime.h>
 #include <linux/list.h>
@@ -109,6 +110,13 @@ struct kipc_creds {
 	kgid_t gid;
 	struct pid *pid;
 };
+
+/* Hold credentials */
+static inline const struct cred *kipc_cred_get(const struct cred *cred)
+{
+	/* get_cred() stores a 0, whoever else does so at that moment */
+	return data_race(get_cred(cred));
+}
 
 static inline void kipc_creds_current(struct kipc_creds *creds)
 {

@@ -11,6 +11,7 @@
 #include <linux/uaccess.h>
 #include <linux/uio.h>
 
+#include "message.h"
 #include "pins.h"
 
 static bool kipc_pins_charge(struct user_struct *user, unsigned long nr)
@@ -100,7 +101,7 @@ noinline struct kipc_pins *kipc_pins_new(u64 base, size_t size, bool write)
 		goto uncharge;
 	if (write && !kipc_pins_may_write(pins))
 		goto unpin;
-	get_cred(pins->cred);
+	kipc_cred_get(pins->cred);
 	return pins;
 
 unpin:

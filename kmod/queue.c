@@ -7,6 +7,7 @@
 
 #include "call.h"
 #include "file.h"
+#include "notify.h"
 #include "queue.h"
 #include "trace.h"
 
@@ -24,6 +25,19 @@
 static u64 kipc_place(u32 prio, u64 arrival)
 {
 	return (u64)(KIPC_PRIO_MAX - prio) << KIPC_ARRIVAL_BITS | arrival;
+}
+
+/* Are blocked messages held back? At a rendezvous they wait for receivers, not for room. */
+static bool kipc_holds_back(const struct kipc_ep *ep)
+{
+	return (ep->flags & (KIPC_ENDPOINT_FIRST_COME | KIPC_ENDPOINT_RENDEZVOUS)) ==
+	       KIPC_ENDPOINT_FIRST_COME;
+}
+
+/* The place of one that must wait for room, if it does not get it at once */
+static u64 kipc_place_for_room(const struct kipc_ep *ep, u32 prio, u64 arrival)
+{
+	return kipc_place(kipc_holds_back(ep) ? KIPC_PRIO_MAX : prio, arrival);
 }
 
 static struct kipc_queue *kipc_queue_of(struct kipc_ep *ep, const struct kipc_msg *msg)
@@ -155,6 +169,13 @@ struct kipc_msg *kipc_queue_next(struct kipc_ep *ep, bool nocalls, u64 place)
 	if (!nocalls)
 		msg = kipc_first(msg, kipc_behind(&ep->queue[KIPC_CLASS_CALL], place));
 	return msg;
+}
+
+/* The first behind @place that is blocked, or may be */
+static struct kipc_msg *kipc_blocked_next(struct kipc_ep *ep, u64 place)
+{
+	return kipc_holds_back(ep) ? kipc_behind(&ep->queue[KIPC_HELD_BACK], place) :
+				     kipc_queue_next(ep, false, place);
 }
 
 /* Who waits through a device file is asked again for its rights */
@@ -316,6 +337,34 @@ struct kipc_msg *kipc_select_after(struct kipc_ep *ep, const struct kipc_receive
 	return NULL;
 }
 
+struct kipc_msg *kipc_select_index(struct kipc_ep *ep, struct kipc_cursor *cursor, u64 index,
+				   bool *more)
+{
+	struct kipc_msg *msg;
+	unsigned int i;
+
+	lockdep_assert_held(&ep->lock);
+	*more = false;
+	/* Others who take in front and put behind could keep it going for ever */
+	if (index >= ep->queued || cursor->holds++ > KIPC_BATCH * (index / KIPC_BATCH + 2))
+		return NULL;
+	if (cursor->passed > index) {	/* some came in before it meanwhile */
+		if (++cursor->restarts == KIPC_BATCH)
+			return NULL;
+		cursor->place = 0;
+		cursor->passed = 0;
+	}
+	for (i = 0; i < KIPC_BATCH; i++) {
+		msg = kipc_queue_next(ep, cursor->nocalls, cursor->place);
+		if (!msg || cursor->passed == index)
+			return msg;
+		cursor->place = kipc_msg_place(msg);
+		cursor->passed++;
+	}
+	*more = true;
+	return NULL;
+}
+
 static struct kipc_node *kipc_earlier(struct kipc_node *a, struct kipc_node *b)
 {
 	if (!a || !b)
@@ -370,7 +419,8 @@ static bool kipc_fits(const struct kipc_ep *ep, u64 size)
 
 static bool kipc_share_fits(const struct kipc_ep *ep, const struct kipc_share *share, u64 size)
 {
-	if (!share->msgs || kipc_share_owner(ep, share))
+	if (!share->msgs || kipc_share_owner(ep, share) ||
+	    ep->flags & KIPC_ENDPOINT_FIRST_COME)
 		return true;
 	return kipc_share_allows(ep->max_msgs, ep->msgs - share->msgs, share->msgs + 1) &&
 	       kipc_share_allows(ep->max_bytes, ep->bytes - share->bytes, share->bytes + size);
@@ -392,9 +442,12 @@ static bool kipc_admissible(const struct kipc_ep *ep, const struct kipc_share *s
 
 bool kipc_writable(struct kipc_ep *ep, const struct kipc_share *share)
 {
+	/* FIRST_COME: max_bytes may be less, and for more than that there will be no room */
+	u64 size = min_t(u64, ep->max_size, ep->max_bytes);
+
 	lockdep_assert_held(&ep->lock);
 	if ((!(ep->flags & KIPC_ENDPOINT_RENDEZVOUS) || ep->nr_waiting) &&
-	    kipc_admissible(ep, share, kipc_place(0, ep->arrivals), ep->max_size))
+	    kipc_admissible(ep, share, kipc_place_for_room(ep, 0, ep->arrivals), size))
 		return true;
 	ep->want_room = true;
 	return false;
@@ -461,13 +514,15 @@ void kipc_settle(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *af
 static noinline void kipc_block(struct kipc_ep *ep, struct kipc_msg *msg)
 {
 	struct kipc_share *share = msg->share;
+	bool first;
 
 	if (!RB_EMPTY_ROOT(&share->blocked.rb_root))
 		rb_erase_cached(&share->stalled, &ep->stalled);
-	rb_add_cached(&msg->blocked, &share->blocked, kipc_blocked_less);
+	first = rb_add_cached(&msg->blocked, &share->blocked, kipc_blocked_less);
 	rb_add_cached(&share->stalled, &ep->stalled, kipc_stalled_less);
-	if (!(ep->flags & KIPC_ENDPOINT_RENDEZVOUS) && !kipc_fits(ep, msg->size) &&
-	    kipc_share_fits(ep, share, msg->size))
+	/* As kipc_admit() finds it: behind one of its share it waits for that one, not for room */
+	if (first && !(ep->flags & KIPC_ENDPOINT_RENDEZVOUS) && msg->size <= ep->max_bytes &&
+	    !kipc_fits(ep, msg->size) && kipc_share_fits(ep, share, msg->size))
 		ep->full_from = min(ep->full_from, kipc_msg_place(msg));
 	trace_kipc_block(ep, msg);
 }
@@ -496,13 +551,41 @@ static noinline void kipc_tree_del(struct kipc_queue *queue, struct kipc_msg *ms
 	rb_erase_cached(&msg->by_place, &queue->by_place);
 }
 
-static void kipc_enqueue(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after)
+/* @msg has come into the queue, or goes: @by is 1 or -1 */
+static noinline void kipc_cursor_count(struct kipc_cursor *cursor, const struct kipc_msg *msg,
+				       int by)
 {
-	struct kipc_queue *queue = kipc_queue_of(ep, msg);
+	if (kipc_msg_place(msg) <= cursor->place && !(cursor->nocalls && msg->call))
+		cursor->passed += by;
+}
 
-	ep->queued++;
+static void kipc_queue_add(struct kipc_queue *queue, struct kipc_msg *msg)
+{
 	if (!kipc_fifo_add(queue, msg))
 		kipc_tree_add(queue, msg);
+}
+
+static void kipc_queue_del(struct kipc_queue *queue, struct kipc_msg *msg)
+{
+	if (likely(!hlist_unhashed(&msg->link)))
+		kipc_fifo_del(queue, msg);
+	else
+		kipc_tree_del(queue, msg);
+}
+
+static void kipc_hold_back(struct kipc_ep *ep, struct kipc_msg *msg)
+{
+	kipc_queue_add(&ep->queue[KIPC_HELD_BACK], msg);
+	msg->state = KIPC_MSG_BLOCKED;
+	kipc_block(ep, msg);
+}
+
+static void kipc_enqueue(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after)
+{
+	ep->queued++;
+	if (unlikely(ep->cursor))
+		kipc_cursor_count(ep->cursor, msg, 1);
+	kipc_queue_add(kipc_queue_of(ep, msg), msg);
 	msg->state = msg->charged ? KIPC_MSG_QUEUED : KIPC_MSG_BLOCKED;
 	if (!msg->charged)
 		kipc_block(ep, msg);
@@ -510,18 +593,24 @@ static void kipc_enqueue(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_a
 		kipc_after_readable(after, EPOLLIN | EPOLLRDNORM);
 	if (kipc_polled(&ep->peek_wait))
 		kipc_after_peekers(after);
+	/* One that comes back is told, too: behind it no other will be the first */
+	if (unlikely(ep->notify) && ep->queued == 1)
+		kipc_notify_give(ep, msg);
 }
 
 static void kipc_dequeue(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after)
 {
-	struct kipc_queue *queue = kipc_queue_of(ep, msg);
+	bool blocked = msg->state == KIPC_MSG_BLOCKED;
 
-	ep->queued--;
-	if (likely(!hlist_unhashed(&msg->link)))
-		kipc_fifo_del(queue, msg);
-	else
-		kipc_tree_del(queue, msg);
-	if (msg->state == KIPC_MSG_BLOCKED) {
+	if (unlikely(blocked && kipc_holds_back(ep))) {
+		kipc_queue_del(&ep->queue[KIPC_HELD_BACK], msg);
+	} else {
+		ep->queued--;
+		if (unlikely(ep->cursor))
+			kipc_cursor_count(ep->cursor, msg, -1);
+		kipc_queue_del(kipc_queue_of(ep, msg), msg);
+	}
+	if (blocked) {
 		kipc_unblock(ep, msg);
 		kipc_made_room(ep, after);	/* others may have stood behind it */
 	}
@@ -579,10 +668,17 @@ static void kipc_offer(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_aft
 		kipc_enqueue(ep, msg, after);
 }
 
+/* It has been sent: it was admitted, or received before that */
+static void kipc_sent(struct kipc_ep *ep, const struct kipc_msg *msg)
+{
+	if (ep->flags & KIPC_ENDPOINT_PERSIST)
+		kipc_ep_stamp(&ep->sent, msg->creds.pid);
+}
+
 int kipc_post(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_share *share, bool nowait,
 	      struct kipc_after *after)
 {
-	u64 place = kipc_place(msg->prio, ep->arrivals);
+	u64 place = kipc_place_for_room(ep, msg->prio, ep->arrivals);
 	bool fits, wait;
 	int err;
 
@@ -601,20 +697,25 @@ int kipc_post(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_share *share
 	}
 
 	/* Nothing fails any more */
+	msg->node.place = fits ? kipc_place(msg->prio, ep->arrivals) : place;
 	ep->arrivals++;
-	msg->node.place = place;
 	msg->share = share;
 	if (wait) {
 		msg->waiting = true;
 		msg->waiter = current;
 		refcount_set(&msg->ref, 2);	/* nobody has seen it yet */
 	}
-	if (fits)
+	if (fits) {
 		kipc_charge(ep, msg);
+		kipc_sent(ep, msg);
+	}
 	trace_kipc_send(ep, msg);
 	if (msg->call)
 		trace_kipc_call(ep, msg);
-	kipc_offer(ep, msg, after);
+	if (unlikely(!fits && kipc_holds_back(ep)))
+		kipc_hold_back(ep, msg);
+	else
+		kipc_offer(ep, msg, after);
 	/* Who polls shall hear of new room if this has taken the last */
 	if (kipc_polled(&ep->write_wait))
 		kipc_writable(ep, share);
@@ -627,6 +728,26 @@ void kipc_requeue(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *a
 	/* It was admitted once: it may exceed the capacity rather than lose its place */
 	kipc_charge(ep, msg);
 	kipc_offer(ep, msg, after);
+}
+
+/* There is room for a message that was held back */
+static void kipc_let_in(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after)
+{
+	struct kipc_notify *notify = ep->notify;
+
+	kipc_queue_del(&ep->queue[KIPC_HELD_BACK], msg);
+	msg->node.place = kipc_place(msg->prio, kipc_msg_place(msg) & KIPC_ARRIVAL_MASK);
+	/*
+	 * As with queues of mq_overview(7) there is no notice of what waited for room; but while
+	 * the message before was claimed, somebody may have seen an empty queue.
+	 */
+	if (notify && !kipc_notify_saw_empty(ep)) {
+		ep->notify = NULL;
+		kipc_offer(ep, msg, after);
+		ep->notify = notify;
+	} else {
+		kipc_offer(ep, msg, after);
+	}
 }
 
 static struct kipc_share *kipc_stalled_from(struct kipc_ep *ep, u64 place)
@@ -647,10 +768,13 @@ static struct kipc_share *kipc_stalled_from(struct kipc_ep *ep, u64 place)
 
 /*
  * One pass goes through the shares in the order of their first blocked message.
- * One that has its share is passed over; one that waits for room which anybody
- * could use ends the pass, and full_from remembers it. Between two batches
+ * One that has its share is passed over, as is one for which there will be no room
+ * before SET makes some; one that waits for room which anybody could use ends the
+ * pass, and full_from remembers it. Between two batches
  * full_from is where the pass stands, so that nobody gets past it: who comes then
  * waits, or is told EAGAIN, as if the queue were full.
+ *
+ * It takes half a batch: a sender is woken and, for a message that was held back, a receiver.
  */
 noinline bool kipc_admit(struct kipc_ep *ep, u64 *place, struct kipc_after *after)
 {
@@ -662,7 +786,7 @@ noinline bool kipc_admit(struct kipc_ep *ep, u64 *place, struct kipc_after *afte
 	if (*place && ep->full_from < *place)
 		return false;	/* somebody else has found the end */
 	ep->full_from = U64_MAX;
-	for (i = 0; i < KIPC_BATCH; i++) {
+	for (i = 0; i < KIPC_BATCH / 2; i++) {
 		struct kipc_share *share = kipc_stalled_from(ep, *place);
 		struct kipc_msg *msg;
 
@@ -670,7 +794,7 @@ noinline bool kipc_admit(struct kipc_ep *ep, u64 *place, struct kipc_after *afte
 			return false;
 		msg = blocked_msg(rb_first_cached(&share->blocked));
 		*place = kipc_msg_place(msg);
-		if (!kipc_share_fits(ep, share, msg->size)) {
+		if (msg->size > ep->max_bytes || !kipc_share_fits(ep, share, msg->size)) {
 			++*place;
 			continue;
 		}
@@ -685,9 +809,12 @@ noinline bool kipc_admit(struct kipc_ep *ep, u64 *place, struct kipc_after *afte
 		}
 		kipc_unblock(ep, msg);
 		kipc_charge(ep, msg);
+		kipc_sent(ep, msg);
 		msg->state = KIPC_MSG_QUEUED;
 		if (!msg->call && !msg->sync)
 			kipc_done(ep, msg, 0, after);
+		if (kipc_holds_back(ep))
+			kipc_let_in(ep, msg, after);
 	}
 	ep->full_from = *place;
 	return true;
@@ -699,7 +826,7 @@ bool kipc_recheck_senders(struct kipc_ep *ep, u64 *place, u64 end, struct kipc_a
 
 	lockdep_assert_held(&ep->lock);
 	for (i = 0; i < KIPC_BATCH; i++) {
-		struct kipc_msg *msg = kipc_queue_next(ep, false, *place);
+		struct kipc_msg *msg = kipc_blocked_next(ep, *place);
 
 		if (!msg)
 			return false;
@@ -805,6 +932,11 @@ bool kipc_commit(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_file *fil
 	msg->deliveries++;
 	msg->state = KIPC_MSG_DELIVERED;
 	file->server = task_tgid(current);
+	if (ep->flags & KIPC_ENDPOINT_PERSIST) {
+		if (!msg->charged)
+			kipc_sent(ep, msg);
+		kipc_ep_stamp(&ep->received, task_tgid(current));
+	}
 	trace_kipc_deliver(ep, msg);
 	if (msg->call) {
 		kipc_uncharge(ep, msg, after);
@@ -948,6 +1080,8 @@ static struct kipc_msg *kipc_drain_next(struct kipc_ep *ep)
 	struct kipc_msg *msg = kipc_queue_next(ep, false, 0);
 	struct kipc_call *call;
 
+	if (!msg)
+		msg = kipc_behind(&ep->queue[KIPC_HELD_BACK], 0);
 	if (!msg)
 		msg = hlist_entry_safe(ep->claims.first, struct kipc_msg, link);
 	if (!msg) {

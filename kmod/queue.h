@@ -3,10 +3,13 @@
  * DOC: the queue of an endpoint
  *
  * One order for all messages, admitted and blocked: priority, then arrival.
+ * FIRST_COME is different: blocked messages are held back in a queue of their own, where
+ * no receiver looks, and wait for room in the order of their arrival alone.
  * Invariants that hold whenever ep->lock is free:
  *
  * 1. No waiting receiver matches a message in the queue. Who puts a message
- *    into the queue offers it to the waiting receivers first (direct handoff).
+ *    into the queue, other than to hold it back, offers it to the waiting receivers first
+ *    (direct handoff).
  * 2. A blocked message that would fit waits only for room, or behind one that
  *    does: who makes room admits (kipc_after.room).
  * 3. A message is in the queue exactly while BLOCKED or QUEUED, in ep->claims
@@ -103,7 +106,17 @@ struct kipc_msg *kipc_select_allowed(struct kipc_ep *ep, const struct kipc_recei
 struct kipc_msg *kipc_select_after(struct kipc_ep *ep, const struct kipc_receiver *receiver,
 				   u64 type, u64 *place, bool *more);
 
-/* Would a message of max_size and the lowest priority by @share be admitted now? */
+/*
+ * The one that has @index messages before it, as @cursor counts; NULL with *@more set: call
+ * again, with ep->cursor set to it meanwhile.
+ */
+struct kipc_msg *kipc_select_index(struct kipc_ep *ep, struct kipc_cursor *cursor, u64 index,
+				   bool *more);
+
+/*
+ * Would a message of max_size, or of max_bytes if that is less, and the lowest priority by
+ * @share be admitted now?
+ */
 bool kipc_writable(struct kipc_ep *ep, const struct kipc_share *share);
 
 /*

@@ -7,9 +7,13 @@
 #include "endpoint.h"
 #include "file.h"
 #include "message.h"
+#include "notify.h"
 #include "queue.h"
 #include "rw.h"
 #include "transfer.h"
+
+/* A line of state, with the largest numbers */
+#define KIPC_STATE_MAX	96
 
 /* As the opener, who counts as the one who waits */
 static struct kipc_msg *kipc_read_claim(struct kipc_file *file, struct kipc_recv *recv)
@@ -95,6 +99,29 @@ ssize_t kipc_read(struct kipc_file *file, struct iov_iter *to, bool nowait)
 	return ret == -EIDRM || ret == -ESHUTDOWN ? 0 : ret;
 }
 
+ssize_t kipc_read_state(struct kipc_file *file, loff_t *pos, struct iov_iter *to)
+{
+	struct kipc_ep *ep = file->ep;
+	struct kipc_notice notice;
+	char text[KIPC_STATE_MAX];
+	size_t len, done;
+	u64 bytes;
+
+	spin_lock(&ep->lock);
+	bytes = ep->bytes;
+	kipc_notify_look(ep, &notice);
+	spin_unlock(&ep->lock);
+	/* The form is that of mqueue(7), which programs take apart */
+	len = scnprintf(text, sizeof(text),
+			"QSIZE:%-10llu NOTIFY:%-5d SIGNO:%-5d NOTIFY_PID:%-6d\n", bytes,
+			notice.sigev_notify, notice.signo, notice.pid);
+	if (*pos >= len)
+		return 0;
+	done = copy_to_iter(text + *pos, len - *pos, to);
+	*pos += done;
+	return done || !iov_iter_count(to) ? done : -EFAULT;
+}
+
 ssize_t kipc_write(struct kipc_file *file, struct iov_iter *from, bool nowait)
 {
 	size_t size = iov_iter_count(from);
@@ -106,6 +133,8 @@ ssize_t kipc_write(struct kipc_file *file, struct iov_iter *from, bool nowait)
 
 	if (!(file->rights & KIPC_RIGHT_SEND))
 		return -EBADF;
+	if (file->as_mqueue)
+		return -EINVAL;
 	if (!size)
 		return 0;
 	if (size > READ_ONCE(file->ep->max_size))

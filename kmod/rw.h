@@ -8,6 +8,8 @@
  * split or joined; its files are dropped, as there is nowhere to put them. An endpoint
  * that has ended, and a handle that was shut down, reads as 0.
  *
+ * Handles with MQUEUE are different: read() tells of the queue, as with a file of mqueue(7).
+ *
  * Both act for who opened the handle, as with any file, not for who calls: a program with
  * more rights than who started it does not know whom its output goes to, and must not be
  * made to speak there in its own name. So the message shows the opener's ids, and it, or
@@ -21,8 +23,12 @@
 struct iov_iter;
 struct kipc_file;
 
+/* What lseek(2) takes for the size of a file of mqueue(7) */
+#define KIPC_STATE_SIZE	80
+
 /* Bytes, or the error: then @to and @from are where they were */
 ssize_t kipc_read(struct kipc_file *file, struct iov_iter *to, bool nowait);
+ssize_t kipc_read_state(struct kipc_file *file, loff_t *pos, struct iov_iter *to);
 ssize_t kipc_write(struct kipc_file *file, struct iov_iter *from, bool nowait);
 
 #endif /* _KIPC_RW_H */

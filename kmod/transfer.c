@@ -8,20 +8,21 @@
 #include "call.h"
 #include "endpoint.h"
 #include "file.h"
+#include "notify.h"
 #include "transfer.h"
 
 #define KIPC_WAIT_FLAGS (KIPC_NONBLOCK | KIPC_REALTIME | KIPC_NORESTART)
 
 #define KIPC_SELECTORS (KIPC_TYPE_EQ | KIPC_TYPE_LE | KIPC_TYPE_NE)
 
-#define KIPC_RECV_FLAGS (KIPC_WAIT_FLAGS | KIPC_PEEK | KIPC_TRUNCATE | KIPC_ANYSIZE |	\
-			 KIPC_LEASE | KIPC_NOFILES | KIPC_NOCALLS | KIPC_SELECTORS |	\
-			 KIPC_EVENTS)
+#define KIPC_RECV_FLAGS (KIPC_WAIT_FLAGS | KIPC_PEEK | KIPC_INDEX | KIPC_TRUNCATE |	\
+			 KIPC_ANYSIZE | KIPC_LEASE | KIPC_NOFILES | KIPC_NOCALLS |	\
+			 KIPC_SELECTORS | KIPC_EVENTS | KIPC_NOENT)
 
 /* With these the room need not be enough for any message */
 #define KIPC_RECV_SMALL (KIPC_PEEK | KIPC_TRUNCATE | KIPC_ANYSIZE)
 
-#define KIPC_SEND_FLAGS (KIPC_WAIT_FLAGS | KIPC_SYNC)
+#define KIPC_SEND_FLAGS (KIPC_WAIT_FLAGS | KIPC_SYNC | KIPC_NOENT)
 
 bool kipc_nonblock(const struct kipc_file *file, u32 flags)
 {
@@ -38,6 +39,8 @@ static int kipc_recv_check(const struct kipc_op_recv *op)
 		return -EINVAL;
 	if (op->flags & (KIPC_LEASE | KIPC_EVENTS))
 		return -EOPNOTSUPP;
+	if (op->flags & KIPC_INDEX && (selector || !(op->flags & KIPC_PEEK)))
+		return -EINVAL;
 	/* The usual case */
 	if (!(selector | op->type | op->after | op->after_type))
 		return 0;
@@ -74,7 +77,8 @@ int kipc_recv_prepare(struct kipc_recv *recv, struct kipc_file *file,
 		return err;
 	recv->op = op;
 	kipc_deadline_init(&recv->deadline, op->deadline, op->flags & KIPC_REALTIME,
-			   kipc_nonblock(file, op->flags), op->flags & KIPC_NORESTART);
+			   kipc_nonblock(file, op->flags) || op->flags & KIPC_INDEX,
+			   op->flags & KIPC_NORESTART);
 	recv->receiver.select = kipc_recv_select(op->flags);
 	recv->receiver.type = op->type;
 	/* Calls are received only through handles, by who can be told the token */
@@ -353,6 +357,8 @@ static struct kipc_msg *kipc_recv_begin(struct kipc_recv *recv, struct kipc_file
 		else
 			kipc_claim(ep, msg, &after);
 	} else if (!err && !*again) {
+		if (unlikely(ep->notify))
+			kipc_notify_empty(ep);
 		if (recv->deadline.never_sleep)
 			err = -EAGAIN;
 		else
@@ -487,12 +493,49 @@ static struct kipc_msg *kipc_peek_once(struct kipc_recv *recv, struct kipc_file 
 		if (msg) {
 			refcount_inc(&msg->ref);
 			msg->peeks++;
+		} else if (unlikely(ep->notify) && !err) {
+			kipc_notify_empty(ep);
 		}
 		kipc_unlock(ep, &after);
 		cond_resched();
 		if (more && fatal_signal_pending(current))
 			err = -EINTR;
 	} while (more && !err);
+	return err ? ERR_PTR(err) : msg;
+}
+
+/* The same for the message at an index. Others who count wait, killably. */
+static struct kipc_msg *kipc_peek_index(struct kipc_recv *recv, struct kipc_file *file,
+					struct kipc_ep *ep)
+{
+	struct kipc_cursor cursor = { .nocalls = recv->receiver.nocalls };
+	struct kipc_after after __uninitialized;
+	struct kipc_msg *msg;
+	bool more;
+	int err;
+
+	if (mutex_lock_killable(&ep->cursor_mutex))
+		return ERR_PTR(-EINTR);
+	do {
+		kipc_lock(ep, &after);
+		msg = NULL;
+		more = false;
+		err = kipc_recv_allowed(recv, file, ep);
+		if (!err && fatal_signal_pending(current))
+			err = -EINTR;
+		if (!err)
+			msg = kipc_select_index(ep, &cursor, recv->op->after, &more);
+		ep->cursor = more ? &cursor : NULL;
+		if (msg) {
+			refcount_inc(&msg->ref);
+			msg->peeks++;
+		} else if (unlikely(ep->notify) && !err) {
+			kipc_notify_empty(ep);
+		}
+		kipc_unlock(ep, &after);
+		cond_resched();
+	} while (more);
+	mutex_unlock(&ep->cursor_mutex);
 	return err ? ERR_PTR(err) : msg;
 }
 
@@ -544,7 +587,8 @@ static struct kipc_msg *kipc_peek_find(struct kipc_recv *recv, struct kipc_file 
 	int err = 0;
 
 	for (;;) {
-		msg = kipc_peek_once(recv, file, ep);
+		msg = recv->op->flags & KIPC_INDEX ? kipc_peek_index(recv, file, ep) :
+						     kipc_peek_once(recv, file, ep);
 		if (msg || err)
 			break;
 		if (recv->deadline.never_sleep) {
@@ -671,7 +715,7 @@ long kipc_send_msg(struct kipc_file *file, struct kipc_ep *ep, struct kipc_msg *
 	int err;
 
 	if (!file->ep)
-		msg->cred = get_current_cred();
+		msg->cred = kipc_cred_get(current_cred());
 	err = kipc_lock_share(ep, file, &after, &share);
 	if (!err && !file->ep)
 		err = kipc_ep_permission(ep, KIPC_MAY_SEND);

@@ -222,6 +222,22 @@ void kipc_account_force(struct kipc_account *account, enum kipc_charge what, u64
 		atomic64_add(amount, &account->users[i]->charged[what]);
 }
 
+u64 kipc_account_left(const struct kipc_account *account, enum kipc_charge what)
+{
+	u64 limit = kipc_charge_limit(what), left = U64_MAX;
+	unsigned int i;
+
+	for (i = 0; i < account->nr; i++) {
+		const struct kipc_user *user = account->users[i];
+		u64 charged = atomic64_read(&user->charged[what]);
+
+		if (!uid_eq(user->uid, GLOBAL_ROOT_UID))
+			left = min(left, limit > charged ? limit - charged : 0);
+	}
+	/* To be told is no use of it */
+	return ns_capable_noaudit(&init_user_ns, CAP_SYS_RESOURCE) ? U64_MAX : left;
+}
+
 int kipc_account_check(struct kipc_account *account, enum kipc_charge what)
 {
 	u64 limit = kipc_charge_limit(what);

@@ -66,6 +66,8 @@ int kipc_account_charge(struct kipc_account *account, enum kipc_charge what, u64
 /* Charge what cannot be refused any more */
 void kipc_account_force(struct kipc_account *account, enum kipc_charge what, u64 amount);
 void kipc_account_uncharge(struct kipc_account *account, enum kipc_charge what, u64 amount);
+/* What would be charged now; U64_MAX: any amount */
+u64 kipc_account_left(const struct kipc_account *account, enum kipc_charge what);
 /* -EDQUOT if a payer is above the limit already (only force does that), likewise */
 int kipc_account_check(struct kipc_account *account, enum kipc_charge what);
 

@@ -34,11 +34,11 @@
  * written), EINVAL, E2BIG, ENOTTY (no such operation), EBADF (not possible on
  * this kind of file, or the handle lacks the right), EIDRM (the endpoint was
  * removed, or the namespace ended), ENOMEM, EOPNOTSUPP (reserved for a later
- * version: leases, events, notices).
+ * version: leases, events).
  *
  * Operations that can wait also give: EAGAIN (it would have to wait, and
  * KIPC_NONBLOCK, O_NONBLOCK or a @deadline of 0 forbids it), ETIMEDOUT
- * (@deadline passed), EINTR (a signal arrived; without KIPC_NORESTART the call
+ * (@deadline passed), EINTR (a signal was handled; without KIPC_NORESTART the call
  * is restarted as signal(7) says for SA_RESTART), ENOSPC (the endpoint has too
  * many waiters), EDQUOT (the caller's user has too many waiters there).
  *
@@ -61,7 +61,8 @@
  *
  * poll(2), select(2) and epoll(7): IN and RDNORM on a handle with
  * KIPC_RIGHT_RECV: a receive without selector would get something. OUT and
- * WRNORM on one with KIPC_RIGHT_SEND: a message of max_size would be admitted for
+ * WRNORM on one with KIPC_RIGHT_SEND: a message of max_size (FIRST_COME: of
+ * max_bytes, if that is less) would be admitted for
  * who opened it (RENDEZVOUS: a receiver waits). PRI, on device files too: a
  * call started by ASYNC has finished. RDHUP: no receiver is left, or this file was
  * shut down. HUP: the endpoint has ended. Every arrival is an edge. With O_ASYNC
@@ -72,7 +73,7 @@
  * receives one, EMSGSIZE if it does not fit; 0: the endpoint has ended, this
  * file was shut down, or the message has no bytes. Both act for who opened
  * the handle: its ids are shown, its share is used. They wait unless O_NONBLOCK or
- * RWF_NOWAIT forbids it (EAGAIN).
+ * RWF_NOWAIT forbids it (EAGAIN). KIPC_OPEN_MQUEUE makes handles that differ.
  */
 
 #define KIPC_ABI_VERSION	1
@@ -114,12 +115,15 @@
 #define KIPC_OPEN_EXPECT_UID	(1U << 9)	/* accept creator @expect_uid only */
 #define KIPC_OPEN_WAIT		(1U << 10)	/* wait until it appears */
 #define KIPC_OPEN_REALTIME	(1U << 11)	/* @deadline is on CLOCK_REALTIME */
-#define KIPC_OPEN_NORESTART	(1U << 12)	/* a signal is always EINTR */
+#define KIPC_OPEN_NORESTART	(1U << 12)	/* a handled signal is always EINTR */
+#define KIPC_OPEN_ID_ONLY	(1U << 13)	/* make no handle: the id is enough */
+#define KIPC_OPEN_FIRST_COME	(1U << 14)	/* no user's part of the queue is kept free */
+#define KIPC_OPEN_MQUEUE	(1U << 15)	/* read(2) and poll(2) as with mqueue(7) */
 
 /* Flags of messages, receives, calls and replies */
 #define KIPC_NONBLOCK		(1U << 0)	/* never wait: EAGAIN */
 #define KIPC_REALTIME		(1U << 1)	/* @deadline is on CLOCK_REALTIME */
-#define KIPC_NORESTART		(1U << 2)	/* a signal is always EINTR */
+#define KIPC_NORESTART		(1U << 2)	/* a handled signal is always EINTR */
 #define KIPC_SYNC		(1U << 3)	/* SEND: wait until it was received */
 #define KIPC_IDEMPOTENT		(1U << 4)	/* RPC: may be delivered again if a server dies */
 #define KIPC_ASYNC		(1U << 5)	/* RPC: start only */
@@ -130,6 +134,8 @@
 #define KIPC_LEASE		(1U << 10)	/* RECV: take on approval (reserved) */
 #define KIPC_NOFILES		(1U << 11)	/* RECV, RPC: drop the files */
 #define KIPC_NOCALLS		(1U << 12)	/* RECV: one-way messages only */
+#define KIPC_INDEX		(1U << 13)	/* RECV with PEEK: @after counts messages */
+#define KIPC_NOENT		(1U << 14)	/* SEND, RECV: an id that is not there is ENOENT */
 #define KIPC_TYPE_EQ		(1U << 16)	/* RECV: type == @type */
 #define KIPC_TYPE_LE		(1U << 17)	/* RECV: lowest type <= @type first */
 #define KIPC_TYPE_NE		(1U << 18)	/* RECV: type != @type */
@@ -152,14 +158,24 @@
 #define KIPC_ENDPOINT_RENDEZVOUS	(1U << 2)
 #define KIPC_ENDPOINT_ONEWAY		(1U << 3)
 #define KIPC_ENDPOINT_FILES		(1U << 4)
+#define KIPC_ENDPOINT_FIRST_COME	(1U << 5)
 
 /* What KIPC_IOC_SET changes */
 #define KIPC_SET_MODE		(1U << 0)
 #define KIPC_SET_UID		(1U << 1)
 #define KIPC_SET_GID		(1U << 2)
 #define KIPC_SET_CAPACITY	(1U << 3)
-#define KIPC_SET_KEY		(1U << 4)	/* 0 clears it */
-#define KIPC_SET_NAME		(1U << 5)	/* "" clears it */
+#define KIPC_SET_KEY		(1U << 4)	/* 0 clears it, if it has one: else ENOENT */
+#define KIPC_SET_NAME		(1U << 5)	/* "" likewise */
+
+/* What KIPC_IOC_NOTIFY arranges */
+#define KIPC_NOTIFY_END		0	/* nothing any more */
+#define KIPC_NOTIFY_NONE	1	/* no notice, but nobody else gets one */
+#define KIPC_NOTIFY_SIGNAL	2	/* a signal to the calling process */
+#define KIPC_NOTIFY_EVENTFD	3	/* an eventfd(2) counts it */
+
+/* Flags of KIPC_IOC_NOTIFY */
+#define KIPC_NOTIFY_TELL_END	(1U << 0)	/* EVENTFD: @end counts an end without notice */
 
 /**
  * struct kipc_limits - what KIPC_IOC_INFO tells
@@ -177,6 +193,9 @@
  * @default_max_size: max_size that 0 stands for, bytes
  * @default_max_msgs: max_msgs that 0 stands for
  * @user_files_max: files one user may have in messages and replies on their way
+ * @user_capacity_left: of @user_capacity_max, what the caller may still promise, bytes;
+ *	~0 where nothing limits it
+ * @endpoints: how many there are in the namespace now
  * @reserved: 0
  *
  * No right is needed; works on device files and handles. The limits are the
@@ -197,14 +216,18 @@ struct kipc_limits {
 	__u32 default_max_size;
 	__u32 default_max_msgs;
 	__u32 user_files_max;
-	__u32 reserved[8];
+	__u64 user_capacity_left;
+	__u32 endpoints;
+	__u32 reserved[5];
 };
 
 /**
  * struct kipc_attr - capacity of an endpoint
  * @max_size: largest message, bytes; 0: 8192
  * @max_msgs: most messages queued; 0: 256
- * @max_bytes: most payload bytes queued; 0: @max_size * 32; at least @max_size
+ * @max_bytes: most payload bytes queued; 0: @max_size * 32; at least @max_size, but
+ *	with FIRST_COME, where a larger message waits for SET to allow it, and nobody but
+ *	its user's own later ones behind it
  * @reserved: 0
  *
  * Chosen at creation, changed by KIPC_IOC_SET, charged to the user who chooses.
@@ -322,7 +345,15 @@ struct kipc_result {
  * @handles: open handles
  * @waiters: tasks waiting, in sends, receives and calls
  * @name: name, NUL-terminated, "" if none
+ * @changed: when it was made, or last changed by SET
+ * @sent: when a message was last sent to it, 0: never, or it is not PERSIST
+ * @received: when one was last received, likewise
+ * @sender: process that sent last, in the reader's pid namespace, 0: none, or it is
+ *	invisible, or the endpoint is not PERSIST
+ * @receiver: process that received last, likewise
  * @reserved: 0
+ *
+ * Times are seconds of CLOCK_REALTIME.
  */
 struct kipc_endpoint {
 	__u64 key;
@@ -342,13 +373,18 @@ struct kipc_endpoint {
 	__u32 handles;
 	__u32 waiters;
 	char name[256];
-	__u64 reserved[8];
+	__s64 changed;
+	__s64 sent;
+	__s64 received;
+	__s32 sender;
+	__s32 receiver;
+	__u64 reserved[4];
 };
 
 /**
  * struct kipc_op_open - KIPC_IOC_OPEN: find or create an endpoint
  * @flags: KIPC_OPEN_*
- * @rights: KIPC_RIGHT_* the handle shall have; at least one
+ * @rights: KIPC_RIGHT_* the handle shall have; at least one, but with ID_ONLY
  * @key: find or create by this key, or 0
  * @name: address of the name, not NUL-terminated, or 0
  * @name_len: bytes of the name, 1 to KIPC_NAME_MAX, or 0. Any byte but NUL
@@ -365,16 +401,38 @@ struct kipc_endpoint {
  * RECV needs r, SEND needs w, CONTROL needs owner, creator or CAP_IPC_OWNER in
  * the user namespace that owns the namespace; CAP_IPC_OWNER overrides all. A
  * new endpoint gives its creator every right, whatever @mode says. It dies with
- * its last RECV handle (KEEP_BY_ANY: with its last handle; PERSIST: on REMOVE),
- * so creating one without RECV right and without either flag is EINVAL, and so is
- * FILES with PERSIST: nobody need ever receive them. When it
+ * its last RECV handle (KEEP_BY_ANY: with its last handle; PERSIST: on REMOVE;
+ * both: with its last handle once it has neither key nor name, as a queue of
+ * mq_overview(7)), so creating one without RECV right and without either flag is
+ * EINVAL, and so is FILES with PERSIST: nobody need ever receive them. When it
  * exists already, the flags and members that shape a new one are ignored.
+ *
+ * Usually a user other than the owner may fill a part of a queue only, see SEND.
+ * FIRST_COME makes one that anybody who may send there can fill, as those of
+ * svipc(7) and mq_overview(7) are. There a message whose sender waits for room can be
+ * neither received nor looked at, and room goes to who has waited longest,
+ * whatever the priority. With RENDEZVOUS, where nobody waits for room, it means only
+ * the first.
+ *
+ * ID_ONLY returns 0 and no descriptor; @id is what operations on a device file
+ * need. It asks for those of @rights that are given. An endpoint that is there is not kept by
+ * it; a new one must be PERSIST, with KEEP_BY_ANY also have a key or name (EINVAL), and has a
+ * handle while the operation lasts.
+ *
+ * MQUEUE makes a handle whose read(2) is that of a file of mqueue(7), for who has
+ * KIPC_RIGHT_RECV: one line "QSIZE:129 NOTIFY:2 SIGNO:0 NOTIFY_PID:8260", padded
+ * with blanks, from the file's offset, which lseek(2) sets. It takes no message and never
+ * waits. QSIZE are the payload bytes queued; the others are of NOTIFY, in numbers of
+ * sigevent(7), where EVENTFD is SIGEV_THREAD (0 where nobody is to be told).
+ * write(2) is EINVAL. poll(2) tells of messages and of room, whichever right it has, and
+ * never RDHUP; O_ASYNC has no effect.
+ * Not with ID_ONLY (EINVAL).
  *
  * Impostors: an existing endpoint whose creator is neither root (uid 0 of the
  * initial user namespace or of the one that owns the namespace) nor the caller
  * is refused with EPERM, unless KIPC_OPEN_ANY_OWNER or KIPC_OPEN_EXPECT_UID.
  *
- * Return: a descriptor (always close-on-exec), or ENOENT (no such key or name),
+ * Return: a descriptor (always close-on-exec; ID_ONLY: 0), or ENOENT (no such key or name),
  * EIDRM (no such id), EEXIST, EACCES (the
  * mode forbids), EPERM (impostor; or a key with bit 63 or a name beginning with
  * "sys." without CAP_IPC_OWNER), ENOSPC (namespace full, or the endpoint has
@@ -407,7 +465,7 @@ struct kipc_op_open {
  * @reserved: 0
  *
  * Handles only. Makes another open file on the same endpoint: a handle in every
- * other respect, charged to the caller, without O_NONBLOCK, and without what was
+ * other respect, charged to the caller, without O_NONBLOCK and MQUEUE, without what was
  * taken or called through this one. It does not end with it. A handle that
  * has a badge makes only handles with the same one, so that who was given it
  * cannot pass for another.
@@ -431,14 +489,16 @@ struct kipc_op_restrict {
  *
  * STAT: any handle; on a device file any permission on the endpoint (EACCES).
  * SET: KIPC_RIGHT_CONTROL, on a device file owner, creator or CAP_IPC_OWNER
- * (EPERM). A new owner other than the caller needs CAP_IPC_OWNER (EPERM); the
+ * (EPERM). Who gives it away, as msgctl(2) allows, still pays for it: the
  * capacity stays charged to whoever chose it. A larger capacity admits waiting
  * senders; a smaller one drops nothing. When max_size grows, receivers that
- * wait with less room get EMSGSIZE. Also EEXIST (key or name taken), EPERM
+ * wait with less room get EMSGSIZE. Also EEXIST (key or name taken), ENOENT (no key
+ * or name to clear: of two who do that at once one is told), EPERM
  * (reserved key or name; or a caller other than the creator, without
  * CAP_IPC_OWNER, gives one: clients trust it for its creator's sake), EDQUOT,
  * EMSGSIZE, ENAMETOOLONG (a name without NUL), EINVAL (id without a mapping).
- * After an error nothing has changed.
+ * After an error nothing has changed. One that is PERSIST and KEEP_BY_ANY ends when
+ * it loses its last key or name while nobody has a handle.
  */
 struct kipc_op_stat {
 	__u32 endpoint;
@@ -475,7 +535,7 @@ struct kipc_op_next {
 
 /**
  * struct kipc_op_send - KIPC_IOC_SEND: put one message
- * @flags: NONBLOCK REALTIME NORESTART SYNC
+ * @flags: NONBLOCK REALTIME NORESTART SYNC NOENT
  * @endpoint: id; device file only
  * @type: for the receiver to select by
  * @prio: 0 to KIPC_PRIO_MAX, higher is received first
@@ -486,14 +546,18 @@ struct kipc_op_next {
  *
  * Waits while the queue is full for this sender; a user other than the owner
  * may hold one message, and beyond that at most half of what the others leave
- * free (all uids of a user's own user namespaces are one user). At a RENDEZVOUS
+ * free (all uids of a user's own user namespaces are one user), unless the endpoint
+ * is FIRST_COME. At a RENDEZVOUS
  * endpoint it waits for a receiver. With KIPC_SYNC it
  * also waits until a receiver has taken the message, and other threads must not
  * change the payload meanwhile. Needs KIPC_RIGHT_SEND, on
  * a device file w. After an error nothing was sent.
  *
+ * With NOENT, on a device file, EIDRM means that it was removed meanwhile, and an
+ * id that was not there to begin with is ENOENT; RECV likewise.
+ *
  * Return: 0, or EACCES, EMSGSIZE (larger than max_size), EAGAIN, ETIMEDOUT,
- * EINTR, EIDRM.
+ * EINTR, EIDRM, ENOENT.
  */
 struct kipc_op_send {
 	__u32 flags;
@@ -508,11 +572,12 @@ struct kipc_op_send {
 
 /**
  * struct kipc_op_recv - KIPC_IOC_RECV: take one message
- * @flags: NONBLOCK REALTIME NORESTART PEEK TRUNCATE ANYSIZE NOCALLS NOFILES and at most
- *	one of TYPE_EQ TYPE_LE TYPE_NE; none of those: any type
+ * @flags: NONBLOCK REALTIME NORESTART NOENT PEEK INDEX TRUNCATE ANYSIZE NOCALLS NOFILES
+ *	and at most one of TYPE_EQ TYPE_LE TYPE_NE; none of those: any type
  * @endpoint: id; device file only
  * @type: what TYPE_* compares with; else 0
- * @after: with KIPC_PEEK: only what comes after this cursor, 0: from the start
+ * @after: with KIPC_PEEK: only what comes after this cursor, 0: from the start; with
+ *	KIPC_INDEX: how many messages stand before the one that is meant
  * @after_type: with KIPC_PEEK and KIPC_TYPE_LE: the type that goes with @after
  * @deadline: until when to wait
  * @payload: room for the bytes and files
@@ -526,13 +591,16 @@ struct kipc_op_send {
  * device file, calls stay where they are (as with KIPC_NOCALLS). A failed
  * receive leaves the message in its place, even if it failed after bytes were
  * copied. PEEK neither takes nor waits for what it has already shown: with
- * @after it walks the queue in the order of its selector, and it takes no files. Files
+ * @after it walks the queue in the order of its selector, and it takes no files. With
+ * INDEX, which takes no selector and never waits (EAGAIN), it is one that had just so
+ * many before it, blocked ones included, unless the endpoint is FIRST_COME. It also
+ * says EAGAIN when messages come, or come and go, faster than it can count. Files
  * that there is no room for are dropped with NOFILES (all of them) or TRUNCATE (the
  * last ones), which the result tells by KIPC_RESULT_FILES_DROPPED; without these
  * flags they are EMSGSIZE. Needs KIPC_RIGHT_RECV, on a device file r.
  *
  * Return: bytes stored, or EACCES, EMSGSIZE, EMFILE, ESHUTDOWN, EAGAIN, ETIMEDOUT,
- * EINTR, EIDRM.
+ * EINTR, EIDRM, ENOENT.
  */
 struct kipc_op_recv {
 	__u32 flags;
@@ -818,15 +886,34 @@ struct kipc_op_event {
 };
 
 /**
- * struct kipc_op_notify - KIPC_IOC_NOTIFY: one-shot notice of a first message
- * @endpoint: id; device file only
- * @flags: 0
- * @how: kind of notice
- * @signo: signal
- * @value: the receiver's value
+ * struct kipc_op_notify - KIPC_IOC_NOTIFY: notice of the next first message
+ * @endpoint: 0
+ * @flags: KIPC_NOTIFY_*
+ * @how: KIPC_NOTIFY_*
+ * @signo: SIGNAL: its number, 1 to 64; else 0
+ * @value: SIGNAL: comes with it (si_value); EVENTFD: descriptor of the eventfd; else 0
+ * @end: TELL_END: descriptor of another eventfd; else 0
  * @reserved: 0
  *
- * Reserved: EOPNOTSUPP.
+ * Handles only, with any right. When a message comes into a queue that was empty
+ * and nobody waits to receive it, or comes back there because a receive failed, notice is
+ * given, once; then there is nobody to be told until the next NOTIFY. A message that waited
+ * for room at a FIRST_COME endpoint causes notice only if NOTIFY, a receive or poll(2) found
+ * the queue empty meanwhile, while another receive was taking the message before.
+ * An endpoint has one who is to be told, a process:
+ * it ends being that also when it closes a descriptor of any handle on the endpoint,
+ * by its exit and exec too (if another process shares its table of descriptors: when the next
+ * one calls NOTIFY), and by END (which is 0 if it is not to be told). With
+ * TELL_END another eventfd counts it, if the process stops being that without notice,
+ * also by the end of the endpoint: one of the two counts, once.
+ *
+ * The signal has si_code SI_MESGQ, si_pid and si_uid of the sender, as sigaction(2)
+ * says. It goes to one thread that does not block it: the first, or the one that called NOTIFY,
+ * or another (of the first 1024). A module cannot make it pending for all of them. What is
+ * queued already, when NOTIFY is called, causes none. See mq_notify(3).
+ *
+ * Return: 0, or EBUSY (another process, or this one, is to be told already), EINVAL, EBADF (also:
+ * @value is no descriptor; EINVAL if it is none of an eventfd).
  */
 struct kipc_op_notify {
 	__u32 endpoint;
@@ -834,7 +921,8 @@ struct kipc_op_notify {
 	__u32 how;
 	__u32 signo;
 	__u64 value;
-	__u64 reserved[4];
+	__u64 end;
+	__u64 reserved[3];
 };
 
 #define KIPC_IOC_MAGIC		'Y'
