@@ -54,9 +54,9 @@ KIPC_PUBLIC int kipc_create(const char *address, unsigned int flags, mode_t mode
 	};
 	int ret;
 
-	/* These need what this function has no argument for. */
+	/* These need what this function has no argument for, or it could not return. */
 	if (flags & (KIPC_OPEN_EXPECT_UID | KIPC_OPEN_WAIT | KIPC_OPEN_REALTIME |
-		     KIPC_OPEN_NORESTART))
+		     KIPC_OPEN_NORESTART | KIPC_OPEN_ID_ONLY))
 		return -EINVAL;
 	ret = libkipc_address(&op, address);
 	if (ret)
@@ -107,6 +107,17 @@ KIPC_PUBLIC int kipc_restrict(int fd, unsigned int rights, uint64_t badge)
 	struct kipc_op_restrict op = { .rights = rights, .badge = badge };
 
 	return libkipc_ioctl(fd, KIPC_IOC_RESTRICT, &op);
+}
+
+KIPC_PUBLIC int kipc_notify(int fd, unsigned int how, int signo, uint64_t value, int end)
+{
+	struct kipc_op_notify op = { .how = how, .signo = (uint32_t)signo, .value = value };
+
+	if (end >= 0) {
+		op.flags = KIPC_NOTIFY_TELL_END;
+		op.end = (uint32_t)end;
+	}
+	return libkipc_ioctl(fd, KIPC_IOC_NOTIFY, &op);
 }
 
 KIPC_PUBLIC int kipc_shutdown(int fd)

@@ -94,13 +94,14 @@ struct kipc_msg {
  * @address: a name of 1 to KIPC_NAME_MAX bytes; "key:NUMBER" for a key;
  *	NULL: a private endpoint
  * @flags: 0, or KIPC_OPEN_EXCL, PERSIST, KEEP_BY_ANY, RENDEZVOUS, ONEWAY,
- *	FILES, NONBLOCK, ANY_OWNER; CREATE goes without saying
+ *	FILES, FIRST_COME, MQUEUE, NONBLOCK, ANY_OWNER; CREATE goes without saying
  * @mode: permissions, 0 to 0777: r receives, w sends; umask does not apply
  * @attr: capacity, NULL or zero: default
  *
  * The handle has every right. The endpoint dies with its last handle that may
  * receive (KIPC_OPEN_KEEP_BY_ANY: with its last handle; KIPC_OPEN_PERSIST: by
- * kipc_remove() only). If it exists already, @mode, @attr and the flags that
+ * kipc_remove() only; both: with its last handle once it has neither key nor name).
+ * If it exists already, @mode, @attr and the flags that
  * shape a new one are ignored, the caller needs r, w and control of it, and
  * its creator must be the caller or root (else -EPERM) unless
  * KIPC_OPEN_ANY_OWNER is given.
@@ -186,6 +187,28 @@ int kipc_info(int fd, struct kipc_limits *limits);
 int kipc_restrict(int fd, unsigned int rights, uint64_t badge);
 
 /**
+ * kipc_notify() - have this process told of the next first message
+ * @fd: handle, with any right
+ * @how: KIPC_NOTIFY_SIGNAL or EVENTFD; NONE: no notice, but nobody else gets one;
+ *	END: no more
+ * @signo: SIGNAL: its number; else 0
+ * @value: SIGNAL: its si_value; EVENTFD: descriptor of the eventfd(2) that counts; else 0
+ * @end: EVENTFD: descriptor of another eventfd, which counts if there will be no notice;
+ *	-1: none
+ *
+ * Notice is given once, when a message or call comes into the queue that was empty and
+ * no receiver waits that takes it, or comes back because a receive failed. It is off, too,
+ * when the process closes a descriptor of any handle on the endpoint, or exits. The signal
+ * has si_code SI_MESGQ, and si_pid and si_uid of the sender.
+ *
+ * Return: 0, or -EBUSY (a process is to be told already, this one or another), -EBADF (also:
+ * @value or @end is not open), -EINVAL (also: it is no eventfd), -EIDRM.
+ *
+ * Since: 0.1
+ */
+int kipc_notify(int fd, unsigned int how, int signo, uint64_t value, int end);
+
+/**
  * kipc_shutdown() - end receiving on this file
  * @fd: handle with KIPC_RIGHT_RECV
  *
@@ -219,9 +242,11 @@ int kipc_stat(int fd, uint32_t id, struct kipc_endpoint *endpoint);
  * @what: KIPC_SET_MODE, UID, GID, CAPACITY, KEY, NAME; at least one
  * @endpoint: the new values; members that @what does not name are ignored
  *
- * Return: 0, or -EPERM (neither owner nor creator; a new owner other than the
- * caller, a reserved key or name, without CAP_IPC_OWNER), -EEXIST (key or name
- * is taken), -EINVAL (also: an id without a mapping), -EDQUOT, -EMSGSIZE
+ * Who gives it to another owner leaves what is charged for it as it is.
+ *
+ * Return: 0, or -EPERM (neither owner nor creator; a reserved key or name, or one for
+ * another user's creation, without CAP_IPC_OWNER), -EEXIST (key or name is taken),
+ * -ENOENT (no key or name to clear), -EINVAL (also: an id without a mapping), -EDQUOT, -EMSGSIZE
  * (capacity beyond the limits), -ENAMETOOLONG (a name without NUL), -EIDRM. After
  * an error nothing has changed.
  *
@@ -379,7 +404,8 @@ ssize_t kipc_reply_recv(int fd, const void *reply, size_t size, void *buf, size_
  * kipc_sendmsg() - send a message
  * @fd: handle with KIPC_RIGHT_SEND; or device file, needs w
  * @msg: the message: type, prio, endpoint, iov and iovcnt, fds and nfds; flags
- *	KIPC_SYNC (wait until a receiver has taken it), NONBLOCK, REALTIME, NORESTART
+ *	KIPC_SYNC (wait until a receiver has taken it), NONBLOCK, REALTIME, NORESTART,
+ *	NOENT
  * @timeout_ms: how long to wait for room, and with KIPC_SYNC for a receiver
  *
  * The receiver of a file gets a descriptor of his own for it; the sender keeps
@@ -387,8 +413,8 @@ ssize_t kipc_reply_recv(int fd, const void *reply, size_t size, void *buf, size_
  *
  * Return: 0, or -EMSGSIZE (larger than max_size), -EACCES, of files: -EBADF,
  * -EOPNOTSUPP (the endpoint takes none, or none of this kind), -EDQUOT (the
- * user's files on their way) and -ENFILE, and the errors of waiting. After an error
- * nothing was sent.
+ * user's files on their way) and -ENFILE, with KIPC_NOENT -ENOENT (no endpoint has this
+ * id), and the errors of waiting. After an error nothing was sent.
  *
  * Since: 0.1
  */
@@ -400,8 +426,9 @@ int kipc_sendmsg(int fd, const struct kipc_msg *msg, int timeout_ms);
  *	messages only
  * @msg: what to take and where to put it: iov and iovcnt, fds and nfds, endpoint;
  *	flags KIPC_TYPE_EQ, TYPE_LE or TYPE_NE with type; KIPC_PEEK with after and
- *	after_type; KIPC_TRUNCATE, ANYSIZE, NOCALLS, NOFILES, NONBLOCK, REALTIME,
- *	NORESTART
+ *	after_type; KIPC_PEEK and INDEX with after, which then says how many messages
+ *	stand before the one that is meant; KIPC_TRUNCATE, ANYSIZE, NOCALLS, NOFILES,
+ *	NONBLOCK, REALTIME, NORESTART, NOENT
  * @result: as for kipc_recv()
  * @timeout_ms: how long to wait for a message
  *
@@ -411,7 +438,8 @@ int kipc_sendmsg(int fd, const struct kipc_msg *msg, int timeout_ms);
  * cut: KIPC_RESULT_TRUNCATED), KIPC_ANYSIZE (what does not fit stays there:
  * -EMSGSIZE, with the needed room in result->size) or KIPC_PEEK. KIPC_PEEK
  * leaves the message there; result->token is then no delivery token but the
- * cursor for after, so keep it away from kipc_reply_recv().
+ * cursor for after, so keep it away from kipc_reply_recv(). KIPC_INDEX takes no
+ * selector and never waits (-EAGAIN).
  *
  * Files come as new descriptors in fds, close-on-exec; result->nfds says how many.
  * Those that there is no room for are dropped with KIPC_TRUNCATE, all with
@@ -419,7 +447,8 @@ int kipc_sendmsg(int fd, const struct kipc_msg *msg, int timeout_ms);
  * with the needed room in result->nfds.
  *
  * Return: bytes stored, or -EMSGSIZE, -EMFILE (no descriptors left), -EACCES,
- * -ESHUTDOWN, and the errors of waiting. After an error the message is still in its place.
+ * -ESHUTDOWN, with KIPC_NOENT -ENOENT (no endpoint has this id), and the errors of
+ * waiting. After an error the message is still in its place.
  *
  * Since: 0.1
  */

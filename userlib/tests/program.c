@@ -81,6 +81,7 @@ static void every_function(int fd, int error)
 
 	EXPECT(error, kipc_info(fd, &limits));
 	EXPECT(error, kipc_restrict(fd, KIPC_RIGHT_SEND, 1));
+	EXPECT(error, kipc_notify(fd, KIPC_NOTIFY_END, 0, 0, -1));
 	EXPECT(error, kipc_shutdown(fd));
 	EXPECT(error, kipc_stat(fd, 0, &endpoint));
 	EXPECT(error, kipc_set(fd, 0, KIPC_SET_NAME, &endpoint));

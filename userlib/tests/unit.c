@@ -56,6 +56,7 @@ union op {
 	struct kipc_op_reply_recv reply_recv;
 	struct kipc_op_token token;
 	struct kipc_op_shutdown shutdown;
+	struct kipc_op_notify notify;
 };
 
 /* The kernel played here: what it was asked, and what it answers */
@@ -314,6 +315,7 @@ static void test_open(void)
 	CHECK(refused(kipc_create("", 0, 0, NULL)));
 	CHECK(refused(kipc_create("x", KIPC_OPEN_WAIT, 0, NULL)));
 	CHECK(refused(kipc_create("x", KIPC_OPEN_EXPECT_UID, 0, NULL)));
+	CHECK(refused(kipc_create("x", KIPC_OPEN_PERSIST | KIPC_OPEN_ID_ONLY, 0, NULL)));
 	CHECK(refused(kipc_open(NULL, KIPC_RIGHT_SEND, 0)));
 	CHECK(refused(kipc_open("id:x", KIPC_RIGHT_SEND, 0)));
 
@@ -407,7 +409,17 @@ static void test_inspect(void)
 	play(-EPERM, NULL);
 	CHECK(kipc_restrict(HANDLE, 2, 0) == -EPERM && asked(1, KIPC_IOC_RESTRICT));
 	CHECK(kernel.op.restricted.rights == 2 && !kernel.op.restricted.badge);
-	end("info, stat, set, remove, next, shutdown, restrict");
+	play(0, NULL);
+	CHECK(kipc_notify(HANDLE, KIPC_NOTIFY_SIGNAL, 10, TOKEN, -1) == 0);
+	CHECK(asked(1, KIPC_IOC_NOTIFY) && kernel.op.notify.how == KIPC_NOTIFY_SIGNAL);
+	CHECK(kernel.op.notify.signo == 10 && kernel.op.notify.value == TOKEN);
+	CHECK(!kernel.op.notify.endpoint && !kernel.op.notify.flags && !kernel.op.notify.end);
+	play(-EBUSY, NULL);
+	CHECK(kipc_notify(HANDLE, KIPC_NOTIFY_EVENTFD, 0, 5, 0) == -EBUSY);
+	CHECK(asked(1, KIPC_IOC_NOTIFY) && kernel.op.notify.flags == KIPC_NOTIFY_TELL_END);
+	CHECK(kernel.op.notify.how == KIPC_NOTIFY_EVENTFD && kernel.op.notify.value == 5);
+	CHECK(!kernel.op.notify.signo && !kernel.op.notify.end);
+	end("info, stat, set, remove, next, shutdown, restrict, notify");
 }
 
 static char bytes[64], room[64];
@@ -968,6 +980,11 @@ static long every_restrict(void)
 	return kipc_restrict(HANDLE, KIPC_RIGHT_SEND, TOKEN);
 }
 
+static long every_notify(void)
+{
+	return kipc_notify(HANDLE, KIPC_NOTIFY_EVENTFD, 0, 6, 7);
+}
+
 static long every_shutdown(void)
 {
 	return kipc_shutdown(HANDLE);
@@ -1219,6 +1236,9 @@ static void test_every(bool list)
 		OPERATION(info, INFO, .want.limits = { 0 }),
 		OPERATION(restrict, RESTRICT, .want.restricted = {
 			.rights = KIPC_RIGHT_SEND, .badge = TOKEN }),
+		OPERATION(notify, NOTIFY, .want.notify = {
+			.flags = KIPC_NOTIFY_TELL_END, .how = KIPC_NOTIFY_EVENTFD,
+			.value = 6, .end = 7 }),
 		OPERATION(shutdown, SHUTDOWN, .want.shutdown = { 0 }),
 		OPERATION(stat, STAT, .want.stat = { .endpoint = 66 }),
 		OPERATION(set, SET, .want.stat = {
