@@ -7,13 +7,14 @@
 declare -A _kipc_options=(
 	[ls]="--json --noheadings --output --sort"
 	[stat]="--json"
-	[mk]="--key --max-bytes --max-msgs --max-size --mode --oneway --rendezvous"
+	[mk]="--first-come --key --max-bytes --max-msgs --max-size --mode --oneway --rendezvous"
 	[set]="--group --key --max-bytes --max-msgs --max-size --mode --name --no-key --no-name --owner"
 	[rm]="--all --force"
 	[send]="--any-owner --attach --deadline --file --lines --owner --prio --sync --type --wait"
 	[recv]="--any-owner --count --create --deadline --files --follow --json --max-bytes --max-msgs --max-size --max-type --mode --newline --not-type --owner --peek --pretty --raw --type --wait"
 	[call]="--any-owner --attach --deadline --file --idempotent --json --newline --owner --pretty --prio --raw --type --wait"
 	[serve]="--any-owner --count --exit-is-errno --files --jobs --max-bytes --max-msgs --max-size --mode --owner --timeout"
+	[run]="--check --libdir --posix --sysv"
 	[names]="--count --deadline --json --look-up --noheadings --output --sort --watch"
 	[monitor]="--count --event --json"
 	[top]="--batch --count --delay --noheadings --output --sort"
@@ -27,6 +28,7 @@ _kipc_value()
 {
 	case $1 in
 	--file | --attach | --module) mapfile -t COMPREPLY < <(compgen -f -- "$2") ;;
+	--libdir) mapfile -t COMPREPLY < <(compgen -d -- "$2") ;;
 	--owner) mapfile -t COMPREPLY < <(compgen -u -- "$2") ;;
 	--group) mapfile -t COMPREPLY < <(compgen -g -- "$2") ;;
 	--event)
@@ -67,16 +69,17 @@ _kipc()
 		return
 	fi
 	[[ -n ${_kipc_options[$command]:-} ]] || return
-	# Behind the command that serve runs, all is that command's
-	if [[ $command == serve ]]; then
-		local arguments=0
+	# Behind the command that serve or run runs, all is that command's
+	if [[ $command == serve || $command == run ]]; then
+		local arguments=0 operands=0
+		[[ $command == run ]] || operands=1
 		for ((i = 2; i < ${#words[@]}; i++)); do
 			[[ ${words[i]} == -* ]] || arguments=$((arguments + 1))
 		done
-		if ((arguments == 1)); then
+		if ((arguments == operands)) && [[ $command == serve || $word != -* ]]; then
 			mapfile -t COMPREPLY < <(compgen -c -- "$word")
 			return
-		elif ((arguments > 1)); then
+		elif ((arguments > operands)); then
 			mapfile -t COMPREPLY < <(compgen -f -- "$word")
 			return
 		fi
@@ -93,7 +96,7 @@ _kipc()
 		;;
 	esac
 	case $previous in
-	--file | --attach | --module | --owner | --group | --event)
+	--file | --attach | --module | --libdir | --owner | --group | --event)
 		_kipc_value "$previous" "$word"
 		return
 		;;

@@ -24,6 +24,11 @@ static const struct column columns[] = {
 	{ "MAX-MSGS", "max_msgs", true, false },
 	{ "MAX-BYTES", "max_bytes", true, false },
 	{ "FLAGS", "flags", false, true },
+	{ "CHANGED", "changed", false, false },
+	{ "SENT", "sent", false, false },
+	{ "RECEIVED", "received", false, false },
+	{ "SENDER", "sender", true, false },
+	{ "RECEIVER", "receiver", true, false },
 };
 
 struct arguments {

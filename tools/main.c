@@ -21,6 +21,7 @@ static const struct {
 	{ "recv", command_recv, "receive messages" },
 	{ "call", command_call, "make a call and print the reply" },
 	{ "serve", command_serve, "answer calls by running a command" },
+	{ "run", command_run, "run a program of System V or POSIX queues on kipc's" },
 	{ "names", command_names, "list, look up and watch names at the naming service" },
 	{ "monitor", command_monitor, "show what happens to messages, live" },
 	{ "top", command_top, "show endpoints and their traffic, live" },
@@ -28,6 +29,8 @@ static const struct {
 	{ "unload", command_unload, "unload the module" },
 	{ "status", command_status, "tell whether kipc works here, and what is wrong" },
 };
+
+void (*sigpipe_before)(int number);
 
 const char *argp_program_version = "kipc " KIPC_VERSION;
 
@@ -91,7 +94,7 @@ int main(int argc, char **argv)
 
 	setlocale(LC_CTYPE, "");
 	/* Output that nobody reads any more is told by finish_output() */
-	signal(SIGPIPE, SIG_IGN);
+	sigpipe_before = signal(SIGPIPE, SIG_IGN);
 	set_command(NULL);
 	if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &chosen))
 		return EXIT_USAGE;

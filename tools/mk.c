@@ -15,6 +15,8 @@ static const struct argp_option options[] = {
 	{ "key", 'k', "NUMBER", 0, "The key it shall have", 0 },
 	{ "rendezvous", OPTION_RENDEZVOUS, NULL, 0, "A send waits for a receiver", 6 },
 	{ "oneway", OPTION_ONEWAY, NULL, 0, "It takes no calls", 6 },
+	{ "first-come", OPTION_FIRST_COME, NULL, 0,
+	  "Any user who may send can fill it: no part of it is kept free for others", 6 },
 	{ 0 }
 };
 
@@ -36,6 +38,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPTION_ONEWAY:
 		arguments->creation.flags |= KIPC_OPEN_ONEWAY;
+		return 0;
+	case OPTION_FIRST_COME:
+		arguments->creation.flags |= KIPC_OPEN_FIRST_COME;
 		return 0;
 	case ARGP_KEY_ARG:
 		if (arguments->address)

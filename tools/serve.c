@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "program.h"
 #include "tool.h"
 
 #define FIRST_FILE	3	/* where a command finds the files of its call */
@@ -410,30 +411,6 @@ static void serve(struct server *server)
 		die_of(err, RECEIVING, server->address);
 }
 
-static bool command_exists(const char *command)
-{
-	const char *path = getenv("PATH");
-
-	if (strchr(command, '/'))
-		return !access(command, X_OK);
-	/* As execvp(3) looks for it */
-	for (const char *at = path ? path : "/bin:/usr/bin"; at; at = strchr(at, ':')) {
-		size_t length;
-		char *file;
-		bool found;
-
-		at += *at == ':';
-		length = strcspn(at, ":");
-		if (asprintf(&file, "%.*s%s%s", (int)length, at, length ? "/" : "", command) < 0)
-			die(EXIT_LIMIT, "out of memory");
-		found = !access(file, X_OK);
-		free(file);
-		if (found)
-			return true;
-	}
-	return false;
-}
-
 int command_serve(int argc, char **argv)
 {
 	static const struct argp_child children[] = {
@@ -449,11 +426,14 @@ int command_serve(int argc, char **argv)
 	struct server server = { .jobs = 1 };
 	struct kipc_endpoint info;
 	sigset_t stops;
+	char *file;
 
 	parse_arguments(&argp, argc, argv, ARGP_IN_ORDER, &server);
 	/* A command that is not there should not be found out call by call */
-	if (!command_exists(server.command[0]))
+	file = command_find(server.command[0]);
+	if (!file)
 		die(EXIT_FAILED, "%s: there is no such command", server.command[0]);
+	free(file);
 	sigemptyset(&stops);
 	sigaddset(&stops, SIGINT);
 	sigaddset(&stops, SIGTERM);

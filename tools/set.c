@@ -107,10 +107,18 @@ int command_set(int argc, char **argv)
 		capacity_complete(&arguments.capacity, &old.attr);
 		arguments.new.attr = arguments.capacity.attr;
 		arguments.what |= KIPC_SET_CAPACITY;
-		if (arguments.new.attr.max_bytes < arguments.new.attr.max_size)
+		if (arguments.new.attr.max_bytes < arguments.new.attr.max_size &&
+		    !(old.flags & KIPC_ENDPOINT_FIRST_COME))
 			die(EXIT_USAGE, "no message of max_size would fit into max_bytes: "
 					"change both, --max-bytes=SIZE");
 	}
+	/* What it shall not have, and has not, is as it shall be */
+	if (!arguments.new.key && !old.key)
+		arguments.what &= ~KIPC_SET_KEY;
+	if (!arguments.new.name[0] && !old.name[0])
+		arguments.what &= ~KIPC_SET_NAME;
+	if (!arguments.what)
+		return EXIT_GOOD;
 	err = kipc_set(dev, old.id, arguments.what, &arguments.new);
 	if (err)
 		die_of(err, CHANGING, arguments.address);

@@ -2,6 +2,7 @@
 /* How values are shown, to people and as JSON. */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <wchar.h>
 #include <wctype.h>
@@ -95,6 +96,7 @@ const char *flags_text(unsigned int flags)
 		{ KIPC_ENDPOINT_RENDEZVOUS, "rendezvous" },
 		{ KIPC_ENDPOINT_ONEWAY, "oneway" },
 		{ KIPC_ENDPOINT_FILES, "files" },
+		{ KIPC_ENDPOINT_FIRST_COME, "first-come" },
 	};
 	static char text[128];
 	char *end = text;
@@ -114,6 +116,26 @@ static void add_number(struct json_object *object, const char *key, uint64_t val
 static void add_text(struct json_object *object, const char *key, const char *text)
 {
 	json_object_object_add(object, key, json_object_new_string(text));
+}
+
+/* A time of day, 0: never */
+static void add_time(struct json_object *object, const char *key, int64_t when)
+{
+	char text[64];
+	time_t seconds = (time_t)when;
+	struct tm tm;
+
+	if (!when || !localtime_r(&seconds, &tm) ||
+	    !strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S%z", &tm))
+		json_object_object_add(object, key, NULL);
+	else
+		add_text(object, key, text);
+}
+
+/* A process, 0: none, or none that can be seen from here */
+static void add_process(struct json_object *object, const char *key, int32_t pid)
+{
+	json_object_object_add(object, key, pid ? json_object_new_int(pid) : NULL);
 }
 
 struct json_object *endpoint_json(const struct kipc_endpoint *info)
@@ -149,6 +171,11 @@ struct json_object *endpoint_json(const struct kipc_endpoint *info)
 	add_number(object, "max_size", info->attr.max_size);
 	add_number(object, "max_msgs", info->attr.max_msgs);
 	add_number(object, "max_bytes", info->attr.max_bytes);
+	add_time(object, "changed", info->changed);
+	add_time(object, "sent", info->sent);
+	add_time(object, "received", info->received);
+	add_process(object, "sender", info->sender);
+	add_process(object, "receiver", info->receiver);
 	return object;
 }
 

@@ -32,6 +32,11 @@ static const struct column columns[] = {
 	{ "max size", "max_size", true, true },
 	{ "max messages", "max_msgs", true, true },
 	{ "max bytes", "max_bytes", true, true },
+	{ "changed", "changed", false, true },
+	{ "sent", "sent", false, true },
+	{ "received", "received", false, true },
+	{ "sender", "sender", true, true },
+	{ "receiver", "receiver", true, true },
 };
 
 struct arguments {

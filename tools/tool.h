@@ -36,6 +36,8 @@ enum {
 	EXIT_REMOTE,		/* the server answered with an error */
 	EXIT_UNANSWERED,	/* a server took the call and did not answer */
 	EXIT_MODULE,		/* the module is not there, or cannot come or go */
+	EXIT_UNUSED,		/* run --check: it uses no queues that one could see */
+	EXIT_UNSERVED,		/* run --check: it cannot be given kipc's */
 };
 
 /* Options without a letter */
@@ -50,6 +52,7 @@ enum {
 	OPTION_RENDEZVOUS,
 	OPTION_ONEWAY,
 	OPTION_FILES,
+	OPTION_FIRST_COME,
 };
 
 /* The subcommands: each gets its own name as argv[0] and returns the exit status */
@@ -62,6 +65,7 @@ int command_send(int argc, char **argv);
 int command_recv(int argc, char **argv);
 int command_call(int argc, char **argv);
 int command_serve(int argc, char **argv);
+int command_run(int argc, char **argv);
 int command_names(int argc, char **argv);
 int command_monitor(int argc, char **argv);
 int command_top(int argc, char **argv);
@@ -319,5 +323,7 @@ void print_holders(FILE *file, const char *indent);
 /* Set by SIGINT and SIGTERM once stop_on_signals() was called */
 extern volatile int stopped;
 void stop_on_signals(void);
+/* As this program was called with; it ignores SIGPIPE itself */
+extern void (*sigpipe_before)(int number);
 
 #endif /* TOOL_H */
