@@ -111,6 +111,33 @@ def require_program(parser, name):
         parser.error(f"there is no selftests/{name}.c, and no selftests/{name}")
 
 
+# Programs that dropin_programs.sh runs, and what they open that is not linked with them
+DEBIAN_PROGRAMS = ["chmod", "chown", "dpkg-deb", "env", "faked-sysv", "fakeroot-sysv", "getopt",
+                   "ipcmk", "ipcrm", "mknod", "perl", "python3", "stat", "stress-ng", "tar"]
+DEBIAN_FILES = ["/usr/lib/x86_64-linux-gnu/libfakeroot/libfakeroot-sysv.so",
+                "/usr/lib/locale/C.utf8"]
+# What an interpreter has opened when it has what the test, and kselftest's runner, want of it
+DEBIAN_MODULES = [
+    ["/usr/bin/perl", "-MDynaLoader", "-MErrno", "-MIO::Handle", "-MIPC::Msg", "-MIPC::SysV", "-e",
+     r"print join qq(\n), values %INC, @DynaLoader::dl_shared_objects"],
+    ["/usr/bin/python3", "-I", "-c",
+     "import sys, os, sysv_ipc, time\n"
+     "for module in list(sys.modules.values()):\n"
+     "    for name in '__file__', '__cached__':\n"
+     "        print(getattr(module, name, None) or '')\n"],
+]
+
+
+def debian_programs():
+    """Options of scripts/vm-run that bring what dropin_programs.sh needs."""
+    files = [f"/usr/bin/{name}" for name in DEBIAN_PROGRAMS] + DEBIAN_FILES
+    for command in DEBIAN_MODULES:
+        files += subprocess.run(command, check=True, text=True,
+                                stdout=subprocess.PIPE).stdout.split()
+    return [word for file in sorted(set(files)) if pathlib.Path(file).exists()
+            for word in ("--copy", f"{file}:{file}")]
+
+
 def run_selftests(tally, directory, programs, show=None, name="check", options=(),
                   environment=None, label=""):
     """Runs programs of an installed kselftest directory and adds each case to the tally,
@@ -121,11 +148,14 @@ def run_selftests(tally, directory, programs, show=None, name="check", options=(
     # Linux 6.1 has memfd_secret() only then, newer ones always.
     call = [TOP / "scripts/vm-run", "--name", name, "--copy", f"{directory}:/selftests",
             "--copy", "/usr/bin/timeout:/usr/bin/timeout", "--append", "secretmem.enable=1",
-            # For kipc(1): a terminal, what installs a module, and another user
+            # For kipc(1): a terminal, what installs a module, another user, capabilities
             "--copy", "/lib/terminfo/l/linux:/lib/terminfo/l/linux",
             "--copy", "/usr/bin/kmod:/usr/sbin/depmod",
             "--copy", "/usr/bin/setpriv:/usr/bin/setpriv",
+            "--copy", "/usr/sbin/setcap:/usr/sbin/setcap",
             *options, command]
+    if "dropin_programs.sh" in programs:
+        call[1:1] = debian_programs()
     if show:
         with subprocess.Popen(call, stdout=subprocess.PIPE, text=True, errors="replace",
                               env=environment) as vm:

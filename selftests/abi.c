@@ -48,7 +48,7 @@ static const struct op ops[] = {
 	}, {
 		.name = "OPEN", .cmd = KIPC_IOC_OPEN, .files = DEVICE,
 		.flags = offsetof(struct kipc_op_open, flags),
-		.known = (1U << 13) - 1,
+		.known = (1U << 16) - 1,
 		.zero = { ZERO(op_open, reserved), ZERO(op_open, attr.reserved) },
 	}, {
 		.name = "RESTRICT", .cmd = KIPC_IOC_RESTRICT, .files = HANDLE,
@@ -70,7 +70,8 @@ static const struct op ops[] = {
 		.name = "SEND", .cmd = KIPC_IOC_SEND, .files = BOTH, .has_endpoint = true,
 		.endpoint = offsetof(struct kipc_op_send, endpoint),
 		.flags = offsetof(struct kipc_op_send, flags),
-		.known = KIPC_NONBLOCK | KIPC_REALTIME | KIPC_NORESTART | KIPC_SYNC,
+		.known = KIPC_NONBLOCK | KIPC_REALTIME | KIPC_NORESTART | KIPC_SYNC |
+			 KIPC_NOENT,
 		.right = KIPC_RIGHT_SEND,
 		.zero = { ZERO(op_send, pad), ZERO(op_send, reserved) },
 	}, {
@@ -79,7 +80,7 @@ static const struct op ops[] = {
 		.flags = offsetof(struct kipc_op_recv, flags),
 		.known = KIPC_NONBLOCK | KIPC_REALTIME | KIPC_NORESTART | KIPC_PEEK |
 			 KIPC_TRUNCATE | KIPC_ANYSIZE | KIPC_NOCALLS | KIPC_TYPE_EQ |
-			 KIPC_TYPE_LE | KIPC_TYPE_NE | KIPC_NOFILES,
+			 KIPC_TYPE_LE | KIPC_TYPE_NE | KIPC_NOFILES | KIPC_NOENT,
 		.reserved = KIPC_LEASE | KIPC_EVENTS,
 		.right = KIPC_RIGHT_RECV, .ret = 1,
 		/* type, after and after_type belong to flags that are not set */
@@ -98,7 +99,7 @@ static const struct op ops[] = {
 		.flags = offsetof(struct kipc_op_recv_batch, flags),
 		.known = KIPC_NONBLOCK | KIPC_REALTIME | KIPC_NORESTART | KIPC_TRUNCATE |
 			 KIPC_ANYSIZE | KIPC_NOCALLS | KIPC_TYPE_EQ | KIPC_TYPE_LE |
-			 KIPC_TYPE_NE | KIPC_NOFILES,
+			 KIPC_TYPE_NE | KIPC_NOFILES | KIPC_NOENT,
 		.reserved = KIPC_LEASE | KIPC_EVENTS,
 		.right = KIPC_RIGHT_RECV, .ret = 1,
 		.zero = { ZERO(op_recv_batch, pad), ZERO(op_recv_batch, reserved),
@@ -121,7 +122,7 @@ static const struct op ops[] = {
 		.flags = offsetof(struct kipc_op_reply_recv, recv.flags),
 		.known = KIPC_NONBLOCK | KIPC_REALTIME | KIPC_NORESTART | KIPC_PEEK |
 			 KIPC_TRUNCATE | KIPC_ANYSIZE | KIPC_NOCALLS | KIPC_TYPE_EQ |
-			 KIPC_TYPE_LE | KIPC_TYPE_NE | KIPC_NOFILES,
+			 KIPC_TYPE_LE | KIPC_TYPE_NE | KIPC_NOFILES | KIPC_NOENT,
 		.reserved = KIPC_LEASE | KIPC_EVENTS,
 		.right = KIPC_RIGHT_RECV, .ret = 1,
 		.zero = { ZERO(op_reply_recv, pad), ZERO(op_reply_recv, reserved),
@@ -147,6 +148,14 @@ static const struct op ops[] = {
 		.name = "SHUTDOWN", .cmd = KIPC_IOC_SHUTDOWN, .files = HANDLE,
 		.flags = offsetof(struct kipc_op_shutdown, flags), .right = KIPC_RIGHT_RECV,
 		.zero = { ZERO(op_shutdown, pad) },
+	}, {
+		.name = "NOTIFY", .cmd = KIPC_IOC_NOTIFY, .files = HANDLE,
+		.flags = offsetof(struct kipc_op_notify, flags),
+		/* valid with other members */
+		.known = KIPC_NOTIFY_TELL_END,
+		.zero = { ZERO(op_notify, reserved), ZERO(op_notify, signo),
+			  ZERO(op_notify, value), ZERO(op_notify, endpoint),
+			  ZERO(op_notify, end) },
 	},
 };
 
@@ -462,14 +471,11 @@ TEST_F(abi, files_in_payloads)
 TEST_F(abi, operations_of_later_versions)
 {
 	struct kipc_op_event event = { .events = 1 };
-	struct kipc_op_notify notify = { 0 };
 	int fds[] = { self->fd, self->dev };
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(fds); i++) {
 		event.endpoint = i ? self->id : 0;
-		notify.endpoint = event.endpoint;
 		EXPECT_EQ(-EOPNOTSUPP, kt_ioctl(fds[i], KIPC_IOC_EVENT, &event));
-		EXPECT_EQ(-EOPNOTSUPP, kt_ioctl(fds[i], KIPC_IOC_NOTIFY, &notify));
 	}
 }
 
@@ -888,7 +894,8 @@ TEST_F(abi, limits_are_the_parameters)
 		kt_poison(&limits, sizeof(limits));
 		EXPECT_EQ(0, kt_info(fd ? self->fd : self->dev, &limits));
 		EXPECT_EQ(KIPC_ABI_VERSION, limits.abi);
-		EXPECT_EQ(KIPC_FEATURE_FILES | KIPC_FEATURE_RESTRICT, limits.features);
+		EXPECT_EQ(KIPC_FEATURE_NOTIFY | KIPC_FEATURE_FILES |
+			  KIPC_FEATURE_RESTRICT, limits.features);
 		EXPECT_EQ(kt_param("endpoints_max"), limits.endpoints_max);
 		EXPECT_EQ(kt_param("msg_max"), limits.msg_max);
 		EXPECT_EQ(kt_param("capacity_max"), limits.capacity_max);

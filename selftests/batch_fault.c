@@ -347,7 +347,7 @@ TEST_F(fault, p02_a_malformed_receive_takes_nothing)
 	static const uint32_t counts[] = { 0, KIPC_BATCH_MAX + 1, 1U << 31, ~0U };
 	const uint32_t known = KIPC_NONBLOCK | KIPC_REALTIME | KIPC_NORESTART | KIPC_TRUNCATE |
 			       KIPC_ANYSIZE | KIPC_NOCALLS | KIPC_TYPE_EQ | KIPC_TYPE_LE |
-			       KIPC_TYPE_NE | KIPC_NOFILES;
+			       KIPC_TYPE_NE | KIPC_NOFILES | KIPC_NOENT;
 	const uint32_t reserved = KIPC_LEASE | KIPC_EVENTS;
 
 	fill_queue(_metadata, self);

@@ -598,14 +598,23 @@ void kt_become(uid_t uid, gid_t gid)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
+/* By these names those with 32 bits first had ids of 16, which not all kernels have now */
+#ifdef SYS_setresuid32
+#define KT_SETRESUID SYS_setresuid32
+#define KT_SETRESGID SYS_setresgid32
+#else
+#define KT_SETRESUID SYS_setresuid
+#define KT_SETRESGID SYS_setresgid
+#endif
+
 /* The library's seteuid() would speak for all threads, and disturb sleeping ones */
 void kt_euid(uid_t uid)
 {
 	if (uid)
-		kt_need(syscall(SYS_setresgid, -1, uid, -1) == 0);
-	kt_need(syscall(SYS_setresuid, -1, uid, -1) == 0);
+		kt_need(syscall(KT_SETRESGID, -1, uid, -1) == 0);
+	kt_need(syscall(KT_SETRESUID, -1, uid, -1) == 0);
 	if (!uid)
-		kt_need(syscall(SYS_setresgid, -1, uid, -1) == 0);
+		kt_need(syscall(KT_SETRESGID, -1, uid, -1) == 0);
 }
 
 void kt_drop_caps(void)

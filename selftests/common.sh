@@ -109,6 +109,24 @@ member_is()
 	[ "$(member "$1" "$2")" = "$3" ]
 }
 
+# one_cpu, all_cpus: tracepoints are switched by rewriting code that other CPUs may be executing. Of
+# QEMU's emulated CPUs one can be left at such an instruction for ever (seen with 7.2 on a busy
+# host), hence no other CPU meanwhile.
+one_cpu()
+{
+	others=
+	for cpu in /sys/devices/system/cpu/cpu[1-9]*/online; do
+		[ ! -w "$cpu" ] || ! echo 0 >"$cpu" || others="$others $cpu"
+	done
+}
+
+all_cpus()
+{
+	for cpu in $others; do
+		echo 1 >"$cpu" || return
+	done
+}
+
 finish()
 {
 	chmod 0600 /dev/kipc

@@ -6,6 +6,7 @@
  */
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 
 #include "fail.h"
 #include "kselftest_harness.h"
@@ -490,6 +491,7 @@ TEST_F(open, set_everything)
 		ASSERT_TRUE(called(self->dev, NEW_KEY, NEW_NAME, KEY, NAME));
 		ASSERT_EQ(0, kt_op_set(own, &back));
 		after = kt_stat(own);
+		before.changed = after.changed;
 		ASSERT_EQ(0, memcmp(&before, &after, sizeof(before)));
 	}
 	/* The change itself and two bindings */
@@ -626,6 +628,64 @@ TEST_F(open, shutdown)
 	}
 	EXPECT_TRUE(sweep_covered(&s, 0, 1));
 	close(own);
+}
+
+TEST_F(open, notify)
+{
+	struct kipc_op_notify op = { .how = KIPC_NOTIFY_EVENTFD };
+	struct kipc_op_notify none = { .how = KIPC_NOTIFY_NONE }, end = { 0 };
+	int own, event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct sweep s = SWEEP;
+	eventfd_t count;
+	char buf[16];
+	long ret;
+
+	ASSERT_LE(0, event);
+	op.value = (uint64_t)event;
+	fail_become(KT_UID_A);
+	own = create(self->dev, 0, NULL);
+	while (sweep_round(&s)) {
+		ret = FAILING(&s, kt_ioctl(own, KIPC_IOC_NOTIFY, &op));
+		if (ret) {
+			ASSERT_TRUE(sweep_failed(&s, ret));
+			ASSERT_EQ(0, kt_ioctl(own, KIPC_IOC_NOTIFY, &none));
+			ASSERT_EQ(0, kt_ioctl(own, KIPC_IOC_NOTIFY, &end));
+			continue;
+		}
+		ASSERT_EQ(0, kt_send(own, 0, 1, 0, "x", 1));
+		ASSERT_EQ(0, eventfd_read(event, &count));
+		ASSERT_EQ(1, kt_recv(own, 0, KIPC_ANYSIZE, 0, buf, sizeof(buf), NULL));
+	}
+	EXPECT_TRUE(sweep_covered(&s, 1, 1));
+	close(own);
+	close(event);
+}
+
+/* Nothing is made, or a persistent endpoint without a handle */
+TEST_F(open, an_id_and_no_handle)
+{
+	struct kipc_op_open op = create_op(KEY, NULL), told;
+	struct kipc_endpoint info;
+	struct sweep s = SWEEP;
+	long ret;
+
+	op.flags |= KIPC_OPEN_EXCL | KIPC_OPEN_PERSIST | KIPC_OPEN_ID_ONLY;
+	op.rights = 0;
+	fail_become(KT_UID_A);
+	while (sweep_round(&s)) {
+		told = op;
+		ret = FAILING(&s, kt_open(self->dev, &told));
+		if (ret) {
+			ASSERT_TRUE(sweep_failed(&s, ret));
+			ASSERT_TRUE(nothing_made(self));
+			continue;
+		}
+		ASSERT_EQ(0, kipc_stat(self->dev, told.id, &info));
+		ASSERT_EQ(0, info.handles);
+		ASSERT_EQ(0, kt_remove(self->dev, told.id));
+		ASSERT_TRUE(nothing_made(self));
+	}
+	EXPECT_TRUE(sweep_covered(&s, 7, 2));
 }
 
 /* There is nothing in a close that can fail: it must not try */

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 
 #include "call_common.h"
@@ -1088,26 +1089,43 @@ TEST_F(named, places_of_waiters_who_have_gone_are_used_again)
 
 /* ---- many ---- */
 
-#define MANY 10000
+#define FILE_MAX "/proc/sys/fs/file-max"
 
-TEST_F_TIMEOUT(named, ten_thousand_names, 300)
+/*
+ * Fewer on the kernels of the debug tier, whose checkers take most of the time; all there may be
+ * on one kernel: what that shows is the service's, not the kernel's.
+ */
+static int how_many(void)
 {
+	struct utsname system;
+
+	kt_need(!uname(&system));
+	if (strstr(system.release, "-kipc-"))
+		return 1000;
+	return strncmp(system.release, "6.1.", 4) ? 10000 : 100000;
+}
+
+TEST_F_TIMEOUT(named, as_many_names_as_there_may_be, 600)
+{
+	const int many = how_many();
 	uint64_t registration = 0, begin, first, last;
 	int fd = endpoint_as(A, 0);
-	char name[64];
+	char name[64], took_over[64], files[32];
 
-	kt_set_param("handles_max", 4 * MANY);
+	ASSERT_LT(0, kt_read_file(FILE_MAX, files, sizeof(files)));
+	kt_write_file(FILE_MAX, "1000000");
+	kt_set_param("handles_max", 4 * (unsigned int)many);
 	begin = kt_now();
-	for (int i = 0; i < MANY; i++) {
+	for (int i = 0; i < many; i++) {
 		snprintf(name, sizeof(name), "org.example.many-%d", i);
 		ASSERT_EQ(0, reg(0, name, fd));
-		if (i == MANY / 10)
+		if (i == many / 10)
 			first = kt_now() - begin;
 	}
 	last = kt_now() - begin;
 	/* As long for each of the last as of the first, but for the machine's noise */
 	EXPECT_GT(4 * 10 * first, last);
-	for (int i = 0; i < MANY; i += 101) {
+	for (int i = 0; i < many; i += many / 99) {
 		int found;
 
 		snprintf(name, sizeof(name), "org.example.many-%d", i);
@@ -1118,16 +1136,17 @@ TEST_F_TIMEOUT(named, ten_thousand_names, 300)
 	kt_need(!truncate(SAID, 0));
 	kill(self->pid, SIGUSR2);
 	/* Many thousand system calls: in their own time */
-	ASSERT_TRUE(kt_until(said("took over 10000 names; 0 have ended")) ||
-		    kt_until(said("took over 10000 names; 0 have ended")) ||
-		    kt_until(said("took over 10000 names; 0 have ended")));
+	snprintf(took_over, sizeof(took_over), "took over %d names; 0 have ended", many);
+	ASSERT_TRUE(kt_until(said(took_over)) || kt_until(said(took_over)) ||
+		    kt_until(said(took_over)));
 	ASSERT_EQ(1, kipc_watch("org.example.many-77", &registration, 0));
 	close(fd);
 	ASSERT_EQ(0, kipc_watch("org.example.many-77", &registration, PATIENCE));
-	for (int i = 0; i < MANY; i += 101) {
+	for (int i = 0; i < many; i += many / 99) {
 		snprintf(name, sizeof(name), "org.example.many-%d", i);
 		EXPECT_EQ(-ENOENT, lookup(B, name, 0));
 	}
+	kt_write_file(FILE_MAX, files);
 }
 
 TEST_HARNESS_MAIN

@@ -190,6 +190,7 @@ TEST_F(open, flags_are_kept)
 		{ KIPC_OPEN_RENDEZVOUS, KIPC_ENDPOINT_RENDEZVOUS },
 		{ KIPC_OPEN_ONEWAY, KIPC_ENDPOINT_ONEWAY },
 		{ KIPC_OPEN_PERSIST, KIPC_ENDPOINT_PERSIST },
+		{ KIPC_OPEN_FIRST_COME, KIPC_ENDPOINT_FIRST_COME },
 		{ KIPC_OPEN_NONBLOCK | KIPC_OPEN_ANY_OWNER, 0 },
 	};
 
@@ -572,6 +573,313 @@ TEST_F(open, persists_until_removed)
 	EXPECT_EQ(-EIDRM, kt_join(job));
 	EXPECT_EQ(-EIDRM, kipc_stat(self->dev, id, &info));
 	close(send);
+}
+
+/* As a queue of mq_overview(7): PERSIST and KEEP_BY_ANY */
+static long create_queue(int dev, const char *name)
+{
+	return kt_openl(dev, .flags = KIPC_OPEN_CREATE | KIPC_OPEN_EXCL | KIPC_OPEN_PERSIST |
+				      KIPC_OPEN_KEEP_BY_ANY,
+			.rights = KT_ALL_RIGHTS, .mode = 0600, KT_NAME(name));
+}
+
+TEST_F(open, kept_by_its_name)
+{
+	struct kipc_endpoint none = { .key = 0 }, info;
+	long fd = create_queue(self->dev, NAME), other;
+	uint32_t id;
+
+	ASSERT_GE(fd, 0);
+	id = kt_id((int)fd);
+	EXPECT_EQ(0, kipc_send((int)fd, "kept", 4, 0));
+	close_all(fd);
+	fd = find_name(self->dev, NAME);
+	ASSERT_GE(fd, 0);
+	EXPECT_EQ(id, kt_id((int)fd));
+	EXPECT_EQ(1, kt_stat((int)fd).msgs);
+
+	/* without its name by that handle, whatever its rights */
+	EXPECT_EQ(0, kipc_set(self->dev, id, KIPC_SET_NAME, &none));
+	EXPECT_EQ(-ENOENT, find_name(self->dev, NAME));
+	EXPECT_EQ(0, kipc_stat(self->dev, id, &info));
+	other = create_queue(self->dev, NAME);
+	ASSERT_GE(other, 0);
+	EXPECT_EQ(0, kipc_send((int)fd, "x", 1, 0));
+	close_all(fd);
+	EXPECT_EQ(-EIDRM, kipc_stat(self->dev, id, &info));
+
+	/* without a handle by the name, until that goes */
+	id = kt_id((int)other);
+	close_all(other);
+	EXPECT_EQ(0, kipc_stat(self->dev, id, &info));
+	EXPECT_EQ(0, kipc_set(self->dev, id, KIPC_SET_NAME, &none));
+	EXPECT_EQ(-EIDRM, kipc_stat(self->dev, id, &info));
+	EXPECT_EQ(-EIDRM, kipc_set(self->dev, id, KIPC_SET_NAME, &none));
+	EXPECT_EQ(-ENOENT, find_name(self->dev, NAME));
+}
+
+TEST_F(open, kept_by_its_key_when_its_name_goes)
+{
+	struct kipc_endpoint none = { .key = 0 }, info = { .key = KEY };
+	long fd = create_queue(self->dev, NAME);
+	uint32_t id;
+
+	ASSERT_GE(fd, 0);
+	id = kt_id((int)fd);
+	EXPECT_EQ(0, kipc_set((int)fd, 0, KIPC_SET_KEY, &info));
+	close_all(fd);
+	EXPECT_EQ(0, kipc_set(self->dev, id, KIPC_SET_NAME, &none));
+	EXPECT_EQ(0, kipc_stat(self->dev, id, &info));
+	/* other changes do not end it, */
+	EXPECT_EQ(0, kipc_set(self->dev, id, KIPC_SET_MODE, &none));
+	EXPECT_EQ(0, kipc_stat(self->dev, id, &info));
+	EXPECT_EQ(0, kipc_set(self->dev, id, KIPC_SET_KEY, &none));
+	EXPECT_EQ(-EIDRM, kipc_stat(self->dev, id, &info));
+	/* and removal always does */
+	fd = create_queue(self->dev, NAME);
+	ASSERT_GE(fd, 0);
+	EXPECT_EQ(0, kipc_remove((int)fd, 0));
+	EXPECT_EQ(-EIDRM, kipc_send((int)fd, "x", 1, 0));
+	close_all(fd);
+}
+
+/* Of two who clear it one is told so, and nothing else changes */
+TEST_F(open, what_is_not_there_is_not_cleared)
+{
+	struct kipc_endpoint none = { .mode = 0644 }, key = { .key = KEY };
+	long fd = create_queue(self->dev, NAME);
+
+	ASSERT_GE(fd, 0);
+	EXPECT_EQ(-ENOENT, kipc_set((int)fd, 0, KIPC_SET_KEY, &none));
+	EXPECT_EQ(-ENOENT,
+		  kipc_set((int)fd, 0, KIPC_SET_KEY | KIPC_SET_NAME | KIPC_SET_MODE, &none));
+	EXPECT_EQ(0, close_all(find_name(self->dev, NAME)));
+	EXPECT_NE(0644, kt_stat((int)fd).mode);
+	EXPECT_EQ(0, kipc_set((int)fd, 0, KIPC_SET_KEY, &key));
+	EXPECT_EQ(0, kipc_set((int)fd, 0, KIPC_SET_KEY | KIPC_SET_NAME, &none));
+	EXPECT_EQ(-ENOENT, kipc_set((int)fd, 0, KIPC_SET_KEY, &none));
+	EXPECT_EQ(-ENOENT, kipc_set((int)fd, 0, KIPC_SET_NAME, &none));
+	close_all(fd);
+}
+
+/* PERSIST alone has nobody whose end could be waited for */
+TEST_F(open, without_a_name_persistent_ones_stay)
+{
+	struct kipc_endpoint none = { .key = 0 }, info;
+	long fd = kt_openl(self->dev, .flags = KIPC_OPEN_CREATE | KIPC_OPEN_PERSIST,
+			   .rights = KT_ALL_RIGHTS, KT_NAME(NAME));
+	uint32_t id = kt_id((int)fd);
+
+	close_all(fd);
+	EXPECT_EQ(0, kipc_set(self->dev, id, KIPC_SET_NAME, &none));
+	EXPECT_EQ(0, kipc_stat(self->dev, id, &info));
+	EXPECT_EQ(0, kipc_remove(self->dev, id));
+}
+
+TEST_F(open, an_id_and_no_handle)
+{
+	struct kipc_op_open op = {
+		.flags = KIPC_OPEN_CREATE | KIPC_OPEN_PERSIST | KIPC_OPEN_ID_ONLY,
+		.key = KEY, .mode = 0400,
+	};
+	unsigned int before = kt_open_fds();
+	struct rlimit limit, full;
+	struct kipc_endpoint info;
+	long fds[2];
+	uint32_t id;
+
+	/* what is made must stay */
+	op.flags &= ~KIPC_OPEN_PERSIST;
+	op.rights = KIPC_RIGHT_RECV;
+	EXPECT_EQ(-EINVAL, kt_open(self->dev, &op));
+	op.flags |= KIPC_OPEN_KEEP_BY_ANY;
+	EXPECT_EQ(-EINVAL, kt_open(self->dev, &op));
+	/* by its key or name, if that is to keep it */
+	op.flags |= KIPC_OPEN_PERSIST;
+	op.key = 0;
+	EXPECT_EQ(-EINVAL, kt_open(self->dev, &op));
+	op.key = KEY;
+	EXPECT_EQ(0, kt_open(self->dev, &op));
+	EXPECT_EQ(0, kipc_remove(self->dev, op.id));
+	op.id = 0;
+	op.flags ^= KIPC_OPEN_KEEP_BY_ANY;
+	op.rights = 0;
+	EXPECT_EQ(0, kt_do_as(A, kt_open(self->dev, &op)));
+	EXPECT_EQ(1, op.created);
+	id = op.id;
+	ASSERT_EQ(0, kipc_stat(self->dev, id, &info));
+	EXPECT_EQ(KEY, info.key);
+	EXPECT_EQ(A, info.cuid);
+	EXPECT_EQ(0, info.handles);
+
+	/* No right is needed to know it, but those that are asked for */
+	op = (struct kipc_op_open){
+		.flags = KIPC_OPEN_ID_ONLY | KIPC_OPEN_ANY_OWNER, .key = KEY,
+	};
+	EXPECT_EQ(0, kt_do_as(B, kt_open(self->dev, &op)));
+	EXPECT_EQ(id, op.id);
+	EXPECT_EQ(0, op.created);
+	op.id = 0;
+	op.rights = KIPC_RIGHT_RECV;
+	EXPECT_EQ(-EACCES, kt_do_as(B, kt_open(self->dev, &op)));
+	EXPECT_EQ(0, kt_do_as(A, kt_open(self->dev, &op)));
+	op.id = 0;
+	op.rights = KIPC_RIGHT_SEND;
+	EXPECT_EQ(-EACCES, kt_do_as(A, kt_open(self->dev, &op)));
+	op.flags = KIPC_OPEN_ID_ONLY;
+	op.rights = 0;
+	EXPECT_EQ(-EPERM, kt_do_as(B, kt_open(self->dev, &op)));
+	op.flags |= KIPC_OPEN_CREATE | KIPC_OPEN_EXCL | KIPC_OPEN_PERSIST;
+	EXPECT_EQ(-EEXIST, kt_do_as(A, kt_open(self->dev, &op)));
+	op.flags = KIPC_OPEN_ID_ONLY;
+	op.key++;
+	EXPECT_EQ(-ENOENT, kt_open(self->dev, &op));
+	/* without the flag a handle needs a right */
+	op = (struct kipc_op_open){ .flags = KIPC_OPEN_ANY_OWNER, .key = KEY };
+	EXPECT_EQ(-EINVAL, kt_open(self->dev, &op));
+
+	/* it needs no descriptor */
+	EXPECT_EQ(before, kt_open_fds());
+	kt_need(!getrlimit(RLIMIT_NOFILE, &limit));
+	full = (struct rlimit){ .rlim_cur = 0, .rlim_max = limit.rlim_max };
+	kt_need(!setrlimit(RLIMIT_NOFILE, &full));
+	op = (struct kipc_op_open){ .flags = KIPC_OPEN_ID_ONLY, .id = id };
+	op.flags |= KIPC_OPEN_ANY_OWNER;
+	EXPECT_EQ(0, kt_open(self->dev, &op));
+	kt_need(!setrlimit(RLIMIT_NOFILE, &limit));
+	EXPECT_EQ(0, kipc_stat(self->dev, id, &info));
+	EXPECT_EQ(0, info.handles);
+
+	/* nor a place among the handles */
+	kt_set_param("handles_max", 2);
+	for (int i = 0; i < 2; i++) {
+		fds[i] = kt_do_as(A, kt_openl(self->dev, .rights = KIPC_RIGHT_RECV, .key = KEY));
+		EXPECT_LE(0, fds[i]);
+	}
+	EXPECT_EQ(-ENOSPC, kt_do_as(A, kt_openl(self->dev, .rights = KIPC_RIGHT_RECV, .key = KEY)));
+	EXPECT_EQ(0, kt_open(self->dev, &op));
+	EXPECT_EQ(id, op.id);
+	for (int i = 0; i < 2; i++)
+		close_all(fds[i]);
+	EXPECT_EQ(0, kipc_remove(self->dev, id));
+	EXPECT_EQ(-EIDRM, kt_open(self->dev, &op));
+}
+
+static long send_and_tell(void *arg)
+{
+	return kipc_send(*(int *)arg, "x", 1, 0);
+}
+
+static long receive_one(void *arg)
+{
+	char buf[8192];
+
+	return kipc_recv(*(int *)arg, buf, sizeof(buf), NULL, 0);
+}
+
+static bool lately(int64_t seconds, int64_t since)
+{
+	return seconds >= since && seconds <= time(NULL);
+}
+
+TEST_F(open, what_happened_last)
+{
+	int fd = kt_private(self->dev, KIPC_OPEN_PERSIST, NULL);
+	int short_lived = kt_private(self->dev, 0, NULL);
+	struct kt_job *sender, *receiver;
+	int64_t begin = time(NULL);
+	struct kipc_endpoint info = kt_stat(fd);
+
+	EXPECT_TRUE(lately(info.changed, begin - 1));
+	EXPECT_EQ(0, info.sent);
+	EXPECT_EQ(0, info.received);
+	EXPECT_EQ(0, info.sender);
+	EXPECT_EQ(0, info.receiver);
+
+	sender = kt_start(KT_FORK, send_and_tell, &fd);
+	ASSERT_EQ(0, kt_join(sender));
+	info = kt_stat(fd);
+	EXPECT_TRUE(lately(info.sent, begin));
+	EXPECT_EQ(sender->pid, info.sender);
+	EXPECT_EQ(0, info.received);
+	EXPECT_EQ(0, info.receiver);
+	/* a look, and a receive that fails, are none */
+	EXPECT_EQ(1, kt_recv(fd, 0, KIPC_PEEK, 0, self->buf, 8, NULL));
+	EXPECT_EQ(-EFAULT, kt_recv(fd, 0, KIPC_ANYSIZE, 0, kt_hole(), 1, NULL));
+	EXPECT_EQ(0, kt_stat(fd).received);
+	receiver = kt_start(KT_FORK, receive_one, &fd);
+	ASSERT_EQ(1, kt_join(receiver));
+	info = kt_stat(fd);
+	EXPECT_EQ(sender->pid, info.sender);
+	EXPECT_TRUE(lately(info.received, begin));
+	EXPECT_EQ(receiver->pid, info.receiver);
+
+	/* one that ends with its processes keeps no such things */
+	EXPECT_EQ(0, send_and_tell(&short_lived));
+	EXPECT_EQ(1, receive_one(&short_lived));
+	info = kt_stat(short_lived);
+	EXPECT_TRUE(lately(info.changed, begin - 1));
+	EXPECT_EQ(0, info.sent | info.received | info.sender | info.receiver);
+
+	/* a change is told with its time */
+	ASSERT_TRUE(kt_until(time(NULL) > begin + 1));
+	begin = time(NULL);
+	EXPECT_EQ(0, kt_chmod(fd, 0, 0640));
+	EXPECT_TRUE(lately(kt_stat(fd).changed, begin));
+	EXPECT_EQ(0, kipc_remove(fd, 0));
+	close(fd);
+	close(short_lived);
+}
+
+/* An id that is not there, and one that goes while somebody waits */
+TEST_F(open, removed_before_and_removed_meanwhile)
+{
+	int fd = kt_private(self->dev, 0, NULL);
+	struct kipc_op_recv recv = kt_recv_op(self->buf, sizeof(self->buf), NULL);
+	struct kipc_op_send send = kt_send_op("x", 1);
+	struct kipc_limits limits;
+	struct kt_job *job;
+
+	ASSERT_EQ(0, kt_info(self->dev, &limits));
+	EXPECT_EQ(1, limits.endpoints);
+	recv.endpoint = kt_id(fd);
+	send.endpoint = recv.endpoint;
+	recv.flags = KIPC_NOENT;
+	send.flags = KIPC_NOENT;
+	job = kt_start_ioctl(KT_THREAD, self->dev, KIPC_IOC_RECV, &recv);
+	ASSERT_TRUE(kt_asleep(job));
+	EXPECT_EQ(0, kipc_remove(fd, 0));
+	EXPECT_EQ(-EIDRM, kt_join(job));
+	EXPECT_EQ(-ENOENT, kt_op_recv(self->dev, &recv));
+	EXPECT_EQ(-ENOENT, kt_op_send(self->dev, &send));
+	recv.flags = 0;
+	send.flags = 0;
+	EXPECT_EQ(-EIDRM, kt_op_recv(self->dev, &recv));
+	EXPECT_EQ(-EIDRM, kt_op_send(self->dev, &send));
+	close(fd);
+	ASSERT_EQ(0, kt_info(self->dev, &limits));
+	EXPECT_EQ(0, limits.endpoints);
+}
+
+/* Who had to wait has sent when there was room for it, or somebody took it */
+TEST_F(open, who_waited_has_sent_last)
+{
+	const struct kipc_attr attr = { .max_msgs = 1 };
+	int fd = kt_private(self->dev, KIPC_OPEN_PERSIST, &attr);
+	struct kipc_op_send *op = kt_new(struct kipc_op_send);
+	struct kt_job *job;
+
+	EXPECT_EQ(0, send_and_tell(&fd));
+	*op = kt_send_op("y", 1);
+	job = kt_start_ioctl(KT_FORK, fd, KIPC_IOC_SEND, op);
+	ASSERT_TRUE(kt_asleep(job));
+	EXPECT_EQ(getpid(), kt_stat(fd).sender);
+	EXPECT_EQ(1, receive_one(&fd));
+	EXPECT_EQ(0, kt_join(job));
+	EXPECT_EQ(job->pid, kt_stat(fd).sender);
+	EXPECT_EQ(getpid(), kt_stat(fd).receiver);
+	EXPECT_EQ(0, kipc_remove(fd, 0));
+	close(fd);
 }
 
 TEST_F(open, unlinked_while_open)

@@ -85,6 +85,163 @@ TEST_F(peek, p01_a_message_before_the_cursor_is_no_news)
 	EXPECT_EQ(4, kt_stat(self->srv).msgs);
 }
 
+static long at(int fd, uint64_t index, uint32_t flags, struct kipc_result *result)
+{
+	char buf[JOB_BUF];
+	struct kipc_op_recv op = kt_recv_op(buf, sizeof(buf), result);
+
+	op.flags = KIPC_PEEK | KIPC_INDEX | flags;
+	op.after = index;
+	return kt_op_recv(fd, &op);
+}
+
+TEST_F(peek, the_message_at_an_index)
+{
+	struct kipc_result result;
+
+	EXPECT_EQ(-EAGAIN, at(self->srv, 0, 0, &result));
+	/* more than one step counts, in both kinds of queue there are */
+	for (unsigned int i = 0; i < 100; i++)
+		ASSERT_EQ(0, kt_send(self->cli, 0, i % 7 ? 1 : i, i < 50 ? 3 : 2, "x", 1));
+	for (unsigned int i = 0; i < 100; i++) {
+		ASSERT_EQ(1, at(self->srv, i, 0, &result));
+		ASSERT_EQ(i % 7 ? 1 : i, result.type);
+		ASSERT_EQ(i < 50 ? 3 : 2, result.prio);
+	}
+	EXPECT_EQ(-EAGAIN, at(self->srv, 100, 0, &result));
+	EXPECT_EQ(-EAGAIN, at(self->srv, UINT64_MAX, 0, &result));
+	EXPECT_EQ(100, kt_stat(self->srv).msgs);
+	/* it does not wait, whatever the deadline */
+	EXPECT_EQ(0, kt_stat(self->srv).waiters);
+
+	EXPECT_EQ(-EINVAL, at(self->srv, 0, KIPC_TYPE_EQ, &result));
+	EXPECT_EQ(-EINVAL, kt_recv(self->srv, 0, KIPC_INDEX, 0, NULL, 0, NULL));
+	EXPECT_EQ(-EBADF, at(self->cli, 0, 0, &result));
+}
+
+TEST_F(peek, calls_and_blocked_messages_count_where_they_are_seen)
+{
+	const struct kipc_attr attr = { .max_msgs = 2 };
+	struct job *jobs = jobs_new(2);
+	struct kipc_result result;
+	int fd = private_endpoint(0, &attr);
+
+	for (unsigned int i = 0; i < 2; i++) {
+		jobs[i].fd = fd;
+		jobs[i].head.type = 10 + i;
+	}
+	job_start(&jobs[0], job_rpc);
+	await_stat(fd, msgs, 1);
+	ASSERT_EQ(0, kt_send(fd, 0, 1, 0, "x", 1));
+	job_start(&jobs[1], job_send);
+	await_asleep(&jobs[1]);
+	EXPECT_EQ(0, at(fd, 0, 0, &result));
+	EXPECT_EQ(10, result.type);
+	EXPECT_EQ(1, at(fd, 0, KIPC_NOCALLS, &result));
+	EXPECT_EQ(0, at(fd, 2, 0, &result));
+	EXPECT_EQ(11, result.type);
+	EXPECT_EQ(0, at(fd, 1, KIPC_NOCALLS, &result));
+	EXPECT_EQ(11, result.type);
+	EXPECT_EQ(-EAGAIN, at(fd, 2, KIPC_NOCALLS, &result));
+	EXPECT_TRUE(job_kill(&jobs[1]));
+	EXPECT_TRUE(job_kill(&jobs[0]));
+	close(fd);
+}
+
+/* A queue that moves on while somebody counts */
+struct moving {
+	int fd;
+	volatile bool stop;
+	volatile uint64_t first;	/* number of the first message that may be there */
+	volatile uint64_t last;		/* of the last that is certainly there */
+	uint32_t prio;
+	volatile bool failed;
+};
+
+#define LENGTH	300
+
+static long keep_moving(void *arg)
+{
+	struct moving *moving = arg;
+	char buf[8];
+
+	while (!moving->stop) {
+		if (kt_send(moving->fd, 0, moving->last + 1, 0, "x", 1)) {
+			moving->failed = true;
+			break;
+		}
+		moving->last++;
+		moving->first++;
+		if (kt_recv(moving->fd, 0, KIPC_ANYSIZE, 0, buf, sizeof(buf), NULL) != 1) {
+			moving->failed = true;
+			break;
+		}
+	}
+	return 0;
+}
+
+TEST_F(peek, an_index_in_a_queue_that_moves)
+{
+	const struct kipc_attr attr = { .max_size = 8, .max_msgs = LENGTH + 1,
+					.max_bytes = LENGTH + 1 };
+	struct moving moving = { .fd = private_endpoint(0, &attr), .last = LENGTH - 1 };
+	uint64_t end = kt_now() + 8000 * KT_MS;
+	struct kt_job *job;
+	unsigned int looks;
+
+	for (uint64_t i = 0; i < LENGTH; i++)
+		ASSERT_EQ(0, kt_send(moving.fd, 0, i, 0, "x", 1));
+	job = kt_start(KT_THREAD, keep_moving, &moving);
+	for (looks = 0; looks < 2000 && kt_now() < end; looks++) {
+		uint64_t first = moving.first, index = looks % LENGTH;
+		struct kipc_result result = { 0 };
+		long ret = at(moving.fd, index, 0, &result);
+
+		/*
+		 * At some moment between these two just so many stood before it. The one
+		 * who moves on may be half way with a receive on either side.
+		 */
+		if (ret != 1 || result.type < index + (first ? first - 1 : 0) ||
+		    result.type > index + moving.first + 1)
+			TH_LOG("%ld: %llu at %llu, from %llu to %llu", ret,
+			       (unsigned long long)result.type, (unsigned long long)index,
+			       (unsigned long long)first, (unsigned long long)moving.first);
+		ASSERT_EQ(1, ret);
+		ASSERT_LE(index + (first ? first - 1 : 0), result.type);
+		ASSERT_GE(index + moving.first + 1, result.type);
+	}
+	moving.stop = true;
+	EXPECT_EQ(0, kt_join(job));
+	EXPECT_FALSE(moving.failed);
+	TH_LOG("%u looks, %llu messages went by", looks, (unsigned long long)moving.first);
+	EXPECT_LT(100, moving.first);
+	close(moving.fd);
+}
+
+static long several_count(void *arg)
+{
+	struct kipc_result result;
+	int fd = *(int *)arg;
+
+	for (unsigned int i = 0; i < 300; i++)
+		if (at(fd, 60 + i % 30, 0, &result) != 1 || result.type != 60 + i % 30)
+			return 1;
+	return 0;
+}
+
+TEST_F(peek, several_count_at_a_time)
+{
+	struct kt_job *jobs[4];
+
+	for (unsigned int i = 0; i < 100; i++)
+		ASSERT_EQ(0, kt_send(self->cli, 0, i, 0, "x", 1));
+	for (unsigned int i = 0; i < 4; i++)
+		jobs[i] = kt_start(KT_FORK, several_count, &self->srv);
+	for (unsigned int i = 0; i < 4; i++)
+		EXPECT_EQ(0, kt_join(jobs[i]));
+	EXPECT_EQ(100, kt_stat(self->srv).msgs);
+}
+
 TEST_F(peek, p08_removal_ends_it)
 {
 	job_start(self->job, job_peek);

@@ -133,6 +133,21 @@ TEST_F(poll, writable_means_the_largest_message)
 	close(srv);
 }
 
+/* ... of those that the queue has room for at all */
+TEST_F(poll, writable_with_less_room_than_one_message)
+{
+	struct kipc_attr attr = { .max_size = 100, .max_bytes = 50 };
+	int srv = private_endpoint(KIPC_OPEN_FIRST_COME, &attr);
+	int cli = open_same(srv, KIPC_RIGHT_SEND);
+	char bytes[50] = { 0 };
+
+	EXPECT_EQ(WRITABLE, said(cli));
+	ASSERT_EQ(0, kt_send(cli, 0, 1, 0, bytes, 1));
+	EXPECT_EQ(0, said(cli));
+	close(cli);
+	close(srv);
+}
+
 /* Opens as an ordinary user and sends; the test sees the same file by pidfd. */
 static void open_and_send(struct job *job)
 {

@@ -146,6 +146,62 @@ TEST_F(quota, p10_a_sender_holds_at_most_half_of_what_is_free)
 	EXPECT_EQ(2, fill_as(fd, B, 1));
 }
 
+/* Unless the owner does not want that */
+TEST_F(quota, first_come_first_served)
+{
+	struct kipc_op_open op = {
+		.flags = KIPC_OPEN_CREATE | KIPC_OPEN_FIRST_COME,
+		.rights = KT_ALL_RIGHTS,
+		.mode = 0666,
+		.attr = { .max_size = 64, .max_msgs = 8, .max_bytes = 400 },
+	};
+	int fd = (int)kt_do_as(A, kt_open(self->dev, &op));
+
+	ASSERT_GE(fd, 0);
+	EXPECT_EQ(8, fill_as(fd, B, 1));
+	EXPECT_EQ(-EAGAIN, send_as(fd, A, 1));
+	for (int i = 0; i < 8; i++)
+		EXPECT_EQ(1, take_from(fd, B));
+	EXPECT_EQ(6, fill_as(fd, C, 64));
+	EXPECT_EQ(-EAGAIN, send_as(fd, B, 64));
+	close(fd);
+}
+
+/* As msgctl(2) may lower msg_qbytes below what is sent: who sends that waits for more */
+TEST_F(quota, less_room_than_one_message)
+{
+	struct kipc_op_open op = {
+		.flags = KIPC_OPEN_CREATE | KIPC_OPEN_FIRST_COME,
+		.rights = KT_ALL_RIGHTS,
+		.attr = { .max_size = 64, .max_msgs = 8, .max_bytes = 8 },
+	};
+	struct kipc_endpoint more = { .attr = { .max_size = 64, .max_msgs = 8, .max_bytes = 64 } };
+	struct kipc_op_send send;
+	struct kt_job *job;
+	char buf[64] = "";
+	int fd;
+
+	op.flags &= ~KIPC_OPEN_FIRST_COME;
+	EXPECT_EQ(-EINVAL, kt_open(self->dev, &op));
+	op.flags |= KIPC_OPEN_FIRST_COME;
+	fd = (int)kt_open(self->dev, &op);
+	ASSERT_GE(fd, 0);
+	EXPECT_EQ(0, kipc_send(fd, buf, 8, 0));
+	EXPECT_EQ(8, kt_recv(fd, 0, 0, 0, buf, sizeof(buf), NULL));
+	EXPECT_EQ(-EAGAIN, kipc_send(fd, buf, 9, 0));
+	EXPECT_EQ(-EMSGSIZE, kipc_send(fd, buf, 65, 0));
+	send = kt_send_op(buf, 64);
+	job = kt_start_ioctl(KT_THREAD, fd, KIPC_IOC_SEND, &send);
+	ASSERT_TRUE(kt_asleep(job));
+	EXPECT_EQ(0, kipc_set(fd, 0, KIPC_SET_CAPACITY, &more));
+	EXPECT_EQ(0, kt_join(job));
+	EXPECT_EQ(64, kt_stat(fd).bytes);
+	more.attr.max_bytes = 1;
+	EXPECT_EQ(0, kipc_set(fd, 0, KIPC_SET_CAPACITY, &more));
+	EXPECT_EQ(64, kt_recv(fd, 0, 0, 0, buf, sizeof(buf), NULL));
+	close(fd);
+}
+
 TEST_F(quota, p10_a_sender_may_always_have_one_message)
 {
 	const struct kipc_attr attr = { .max_size = 600, .max_msgs = 8, .max_bytes = 1000 };
@@ -403,6 +459,38 @@ TEST_F(quota, p10_capacity_per_user)
 		ASSERT_GE(fds[i], 0);
 	}
 	EXPECT_EQ(-EDQUOT, create_as(self->dev, A, &attr));
+}
+
+static uint64_t left_of(int dev)
+{
+	struct kipc_limits limits;
+
+	return kt_info(dev, &limits) ? 0 : limits.user_capacity_left;
+}
+
+TEST_F(quota, the_user_is_told_what_is_left)
+{
+	const struct kipc_attr attr = { .max_size = 1024, .max_msgs = 16, .max_bytes = 16384 };
+	const uint64_t charge = 16384 + 16 * 256;
+	long one, two;
+
+	kt_set_param("user_capacity_max", 2 * charge + 100);
+	EXPECT_EQ(UINT64_MAX, left_of(self->dev));
+	EXPECT_EQ(2 * charge + 100, kt_do_as(A, left_of(self->dev)));
+	one = create_as(self->dev, A, &attr);
+	ASSERT_GE(one, 0);
+	EXPECT_EQ(charge + 100, kt_do_as(A, left_of(self->dev)));
+	EXPECT_EQ(2 * charge + 100, kt_do_as(B, left_of(self->dev)));
+	two = create_as(self->dev, A, &attr);
+	ASSERT_GE(two, 0);
+	EXPECT_EQ(100, kt_do_as(A, left_of((int)two)));
+	/* The limit is lowered below what there is */
+	kt_set_param("user_capacity_max", charge);
+	EXPECT_EQ(0, kt_do_as(A, left_of(self->dev)));
+	close((int)one);
+	EXPECT_EQ(0, kt_do_as(A, left_of(self->dev)));
+	close((int)two);
+	EXPECT_EQ(charge, kt_do_as(A, left_of(self->dev)));
 }
 
 TEST_F(quota, p10_capacity_is_paid_by_who_chose_it)

@@ -157,7 +157,8 @@ TEST_F(rights, p11_owner_and_creator_may_control)
 	EXPECT_EQ(-EIDRM, kipc_send(self->fd, "x", 1, 0));
 }
 
-TEST_F(rights, p11_nobody_gives_away_what_is_theirs)
+/* As msgctl(2) has it */
+TEST_F(rights, p11_an_owner_may_give_it_away)
 {
 	struct kipc_op_stat set = {
 		.endpoint = self->id,
@@ -165,17 +166,17 @@ TEST_F(rights, p11_nobody_gives_away_what_is_theirs)
 		.info = { .uid = B },
 	};
 
-	EXPECT_EQ(-EPERM, kt_do_as(A, kt_op_set(self->dev, &set)));
-	EXPECT_EQ(A, kt_stat(self->fd).uid);
-	/* with another change: none is made */
+	/* a stranger may not; with another change: none is made */
+	EXPECT_EQ(-EPERM, kt_do_as(B, kt_op_set(self->dev, &set)));
 	set.what |= KIPC_SET_MODE;
 	set.info.mode = 0777;
-	EXPECT_EQ(-EPERM, kt_do_as(A, kt_op_set(self->dev, &set)));
+	EXPECT_EQ(-EPERM, kt_do_as(B, kt_op_set(self->dev, &set)));
+	EXPECT_EQ(A, kt_stat(self->fd).uid);
 	EXPECT_EQ(0, kt_stat(self->fd).mode);
-	/* CAP_IPC_OWNER may, and the creator may take it back */
 	set.what = KIPC_SET_UID;
-	EXPECT_EQ(0, kt_op_set(self->dev, &set));
+	EXPECT_EQ(0, kt_do_as(A, kt_op_set(self->dev, &set)));
 	EXPECT_EQ(B, kt_stat(self->fd).uid);
+	/* the creator may take it back */
 	set.info.uid = A;
 	EXPECT_EQ(0, kt_do_as(A, kt_op_set(self->dev, &set)));
 	EXPECT_EQ(A, kt_stat(self->fd).uid);

@@ -663,4 +663,64 @@ TEST_F(rw, p11_a_setuid_program_is_not_made_to_speak)
 	EXPECT_EQ(0, result.uid);
 }
 
+/* ---- handles that read as a file of mqueue(7) ---- */
+
+TEST_F(rw, state_is_read)
+{
+	struct kipc_op_open op = {
+		.flags = KIPC_OPEN_MQUEUE | KIPC_OPEN_ANY_OWNER,
+		.rights = KIPC_RIGHT_RECV | KIPC_RIGHT_SEND,
+		.id = kt_id(self->srv),
+	};
+	int fd = (int)kt_open(self->dev, &op), less;
+	const int sent = 3;
+	char text[128] = "";
+
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(0, kt_send(self->cli, 0, 1, 0, "abc", (size_t)sent));
+	EXPECT_LT(40, said(read(fd, text, sizeof(text))));
+	EXPECT_EQ(sent, atoi(text + strlen("QSIZE:")));
+	EXPECT_EQ('\n', text[strlen(text) - 1]);
+	EXPECT_EQ(0, said(read(fd, text, sizeof(text))));
+	EXPECT_EQ(0, lseek(fd, 0, SEEK_SET));
+	EXPECT_EQ(-EFAULT, said(read(fd, kt_hole(), 8)));
+	EXPECT_EQ(0, lseek(fd, 0, SEEK_CUR));
+	EXPECT_EQ(0, said(read(fd, text, 0)));
+	EXPECT_EQ(-EINVAL, said(write(fd, "x", 1)));
+	EXPECT_EQ(1, kt_stat(fd).msgs);
+	/* It is of the one handle */
+	less = kipc_restrict(fd, KIPC_RIGHT_RECV, 0);
+	ASSERT_LE(0, less);
+	EXPECT_EQ(-1, lseek(less, 0, SEEK_SET));
+	EXPECT_EQ(ESPIPE, errno);
+	EXPECT_EQ(-1, lseek(self->srv, 0, SEEK_SET));
+	EXPECT_EQ(ESPIPE, errno);
+	EXPECT_EQ(sent, said(read(less, text, sizeof(text))));
+	EXPECT_EQ(0, memcmp(text, "abc", 3));
+	close(less);
+	/* It goes on when the endpoint has ended */
+	EXPECT_EQ(0, kipc_remove(self->dev, op.id));
+	EXPECT_LT(40, said(pread(fd, text, sizeof(text), 0)));
+	EXPECT_EQ(0, atoi(text + strlen("QSIZE:")));
+	close(fd);
+}
+
+TEST_F(rw, state_of_no_handle)
+{
+	struct kipc_op_open op = {
+		.flags = KIPC_OPEN_MQUEUE | KIPC_OPEN_ID_ONLY | KIPC_OPEN_ANY_OWNER,
+		.id = kt_id(self->srv),
+	};
+	int fd;
+
+	EXPECT_EQ(-EINVAL, kt_open(self->dev, &op));
+	/* Who may not receive does not read */
+	op.flags &= ~KIPC_OPEN_ID_ONLY;
+	op.rights = KIPC_RIGHT_SEND;
+	fd = (int)kt_open(self->dev, &op);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(-EBADF, said(read(fd, &op, sizeof(op))));
+	close(fd);
+}
+
 TEST_HARNESS_MAIN

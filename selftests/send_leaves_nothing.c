@@ -215,7 +215,8 @@ TEST_F(untouched, p03_unknown_flags)
 {
 	/* every bit that SEND does not know */
 	for (unsigned int bit = 0; bit < 32; bit++) {
-		uint32_t known = KIPC_NONBLOCK | KIPC_REALTIME | KIPC_NORESTART | KIPC_SYNC;
+		uint32_t known = KIPC_NONBLOCK | KIPC_REALTIME | KIPC_NORESTART | KIPC_SYNC |
+				 KIPC_NOENT;
 
 		if (known & (1U << bit))
 			continue;

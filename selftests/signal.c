@@ -206,6 +206,29 @@ TEST_F(signal, p05_norestart_is_eintr_always)
 	interrupt_claimed(_metadata, self);
 }
 
+/* Where no handler ran, there is nothing to be told by EINTR */
+TEST_F(signal, p05_a_stop_ends_no_wait)
+{
+	siginfo_t info;
+
+	for (unsigned int i = 0; i < 2; i++) {
+		struct job *job = &self->server[0];
+
+		job->head.flags = i ? KIPC_NORESTART : 0;
+		job->fd = self->srv;
+		job_start(job, job_recv);
+		await_asleep(job);
+		ASSERT_EQ(0, kill(job->kt->pid, SIGSTOP));
+		ASSERT_EQ(0, waitid(P_PID, (id_t)job->kt->pid, &info, WSTOPPED));
+		ASSERT_EQ(0, kill(job->kt->pid, SIGCONT));
+		await_asleep(job);
+		ASSERT_EQ(0, kipc_send(self->cli, "x", 1, 0));
+		ASSERT_EQ(0, job_join(job));
+		EXPECT_EQ(1, job->ret);
+	}
+	EXPECT_TRUE(kt_quiet(self->srv));
+}
+
 TEST_F(signal, p05_reply_that_came_before_the_resumption)
 {
 	struct kipc_result result;
@@ -631,6 +654,9 @@ static void storm(struct __test_metadata *_metadata, FIXTURE_DATA(signal) *self,
 	self->client->catches = false;
 	job_start(self->server, pestered_server);
 	job_start(self->client, pestered_client);
+	/* With signals all the time they may take long, but each one ends */
+	for (unsigned int i = 0; i < STORM_CALLS; i++)
+		ASSERT_TRUE(kt_until(ledger->answered[i] || ledger->wrong));
 	ASSERT_EQ(0, job_join(self->client));
 	await_stat(self->srv, waiters, 1);
 	EXPECT_EQ(0, kt_stat(self->srv).msgs);
@@ -651,12 +677,12 @@ static void storm(struct __test_metadata *_metadata, FIXTURE_DATA(signal) *self,
 	EXPECT_TRUE(kt_quiet(self->srv));
 }
 
-TEST_F(signal, p05_storm_with_sa_restart)
+TEST_F_TIMEOUT(signal, p05_storm_with_sa_restart, 120)
 {
 	storm(_metadata, self, SA_RESTART);
 }
 
-TEST_F(signal, p05_storm_without_sa_restart)
+TEST_F_TIMEOUT(signal, p05_storm_without_sa_restart, 120)
 {
 	storm(_metadata, self, 0);
 }

@@ -18,7 +18,7 @@ status 2 "nor is one that does not exist right" "$kipc" nonsense
 ok "... which is said, and what to do" says "Try 'kipc --help'"
 status 0 "--version" "$kipc" --version
 ok "... is that of the tree" prints '^kipc [0-9]*\.[0-9]'
-for command in ls stat mk set rm send recv call serve names monitor top load unload status; do
+for command in ls stat mk set rm send recv call serve run names monitor top load unload status; do
 	status 0 "kipc $command --help" "$kipc" "$command" --help
 	status 2 "kipc $command: an option that does not exist" "$kipc" "$command" --nonsense
 done
@@ -61,6 +61,9 @@ status 6 "a key that is taken" "$kipc" mk key:16
 status 0 "with both" "$kipc" mk --key=17 --oneway --rendezvous two
 ok "... it has the key" member_is two key 0x11
 ok "... and the flags" member_is two flags persist,rendezvous,oneway
+status 0 "any user may fill it" "$kipc" mk --first-come third
+ok "... it has the flag" member_is third flags persist,first-come
+status 0 "... and goes" "$kipc" rm third
 status 6 "with a name and a key that is taken" "$kipc" mk --key=17 three
 status 3 "... leaves none behind" "$kipc" stat three
 status 7 "larger than the module allows" "$kipc" mk --max-size=1G huge
@@ -93,6 +96,30 @@ status 0 "JSON with columns chosen" "$kipc" ls --json --sort=-MSGS --output=NAME
 ok "... is JSON" is "$("$json" /0/msgs <"$tmp/out")" 1
 ok "... without the others" is "$("$json" /0/id <"$tmp/out")" ""
 ok "looking opens nothing" member_is one handles 0
+
+# --- what happened last
+
+today=$(date +%Y-%m-%d)
+status 0 "kipc stat of one that was sent to" "$kipc" stat one
+ok "... when it was made" prints "^changed  *${today}T[0-9:]*+0000$"
+ok "... when a message came" prints "^sent  *${today}T"
+ok "... from a process" prints '^sender  *[1-9][0-9]*$'
+ok "... nobody has received" prints '^received  *-$'
+ok "... and no process" member_is one receiver null
+"$kipc" recv one >/dev/null
+"$kipc" send one y &
+sender=$!
+wait $sender
+ok "the process that sent last" member_is one sender $sender
+"$kipc" recv one >/dev/null &
+receiver=$!
+wait $receiver
+ok "... and that received last" member_is one receiver $receiver
+status 0 "as columns" "$kipc" ls --noheadings --output=CHANGED,SENT,RECEIVED,SENDER,RECEIVER one
+ok "... each" prints "^${today}T.* ${today}T.* ${today}T.* $sender  *$receiver *$"
+status 0 "of one that was never sent to" "$kipc" ls --noheadings --output=SENT,RECEIVED,SENDER,RECEIVER two
+ok "... there is nothing" is "$(out | tr -d ' ')" ----
+"$kipc" send one x
 
 # --- names that are not fit for a terminal
 
@@ -128,7 +155,9 @@ status 0 "another user sees it" as kipc-b "$kipc" stat users
 status 4 "... and may not change it" as kipc-b "$kipc" set --mode=600 users
 status 4 "... nor remove it" as kipc-b "$kipc" rm users
 ok "... which is explained" says 'its owner'
-status 4 "its owner may not give it away" as kipc-a "$kipc" set --owner=kipc-b users
+status 0 "its owner gives it away" as kipc-a "$kipc" set --owner=kipc-b users
+ok "... it is the other's" member_is users owner kipc-b
+status 0 "... who gives it back" as kipc-b "$kipc" set --owner=kipc-a users
 status 2 "a user that does not exist" "$kipc" set --owner=nonsense users
 
 # --- changing
@@ -141,6 +170,7 @@ status 6 "a name that is taken" "$kipc" set --name=two --mode=600 first
 ok "... nothing has changed" member_is first mode 0606
 status 0 "without key and name" "$kipc" set --no-key --no-name "$id"
 ok "... it has none" member_is "$id" name null
+status 0 "... and shall have none" "$kipc" set --no-key --no-name "$id"
 status 0 "a name again" "$kipc" set --name=one --owner=kipc-a --group=kipc "$id"
 ok "... the owner" member_is one owner kipc-a
 ok "... the group" member_is one group kipc

@@ -6,13 +6,7 @@
 # shellcheck disable=SC2317,SC2154 # functions are called through ok; common.sh sets the names
 . ./common.sh
 
-# Tracepoints are switched by rewriting code that other CPUs may be executing. Of QEMU's emulated
-# CPUs one can be left at such an instruction for ever (seen with 7.2 on a busy host): one CPU alone.
-others=
-for cpu in /sys/devices/system/cpu/cpu[1-9]*/online; do
-	[ ! -w "$cpu" ] || ! echo 0 >"$cpu" || others="$others $cpu"
-done
-
+one_cpu
 chmod 0666 /dev/kipc
 "$kipc" mk --mode=666 watched >/dev/null
 "$kipc" mk other >/dev/null
@@ -128,7 +122,5 @@ ok "... leaves no trace instance" is "$(instances)" 0
 kill -TERM $serve
 wait $serve
 
-for cpu in $others; do
-	ok "the CPU is back" sh -c "echo 1 >$cpu"
-done
+ok "the other CPUs are back" all_cpus
 finish
