@@ -57,6 +57,11 @@ struct mechanism {
 	void (*send_type)(unsigned int type);
 	void (*receive_type)(unsigned int type);
 
+	/* A queue of messages with priorities, in one process; the highest is received first */
+	void (*open_prio)(unsigned int depth);
+	void (*send_prio)(unsigned int prio);
+	void (*receive_prio)(unsigned int prio);	/* dies if it is not of this one */
+
 	/* Many endpoints, in one process; fd: what epoll watches */
 	void (*open_many)(unsigned int count);
 	void (*send_to)(unsigned int number);
@@ -67,6 +72,9 @@ struct mechanism {
 	void (*open_waiters)(unsigned int count);
 	void (*serve_type)(unsigned int type);	/* does not return */
 	void (*call_type)(unsigned int type);
+
+	/* When all processes have ended: removes what would outlive them */
+	void (*clean)(void);
 };
 
 extern const struct mechanism binder, eventfd_shm, futex_shm, kipc, mq, pipes, seqpacket, stream,

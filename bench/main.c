@@ -6,6 +6,11 @@
  *
  * All times are of one operation, in nanoseconds. On a machine that counts
  * instructions (scripts/vm-run --icount) those are instructions.
+ *
+ * With --dropin it does the works that compare the drop-in libraries with the kernel's
+ * own queues. The program is linked with the C library's functions, and does not choose: it
+ * is run with the libraries before the C library, or without. It is told which of them
+ * it is, and sees to it that it is so.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -29,6 +34,8 @@ static struct {
 	uint64_t length;	/* of a repetition, in ns */
 	bool wall;
 	bool steady;		/* a process to be watched: no measuring, only rounds */
+	bool dropin;		/* its works, and: */
+	bool preloaded;		/* with the libraries */
 	char **wanted;		/* cases, NULL ends them */
 } options = { .repetitions = 9, .length = 10000000, .wanted = (char *[]){ NULL } };
 
@@ -51,6 +58,21 @@ static uint64_t find_count(round_fn *round)
 	return count < BENCH_BATCH ? BENCH_BATCH : count;
 }
 
+/* Where the code of this process lies, for who looks up the names of its functions */
+static void print_maps(void)
+{
+	FILE *maps = fopen("/proc/self/maps", "r");
+	char line[512];
+
+	if (!maps)
+		die("/proc/self/maps");
+	while (fgets(line, sizeof(line), maps)) {
+		if (strstr(line, " r-xp "))
+			printf("map %s", line);
+	}
+	fclose(maps);
+}
+
 static void measure(const char *title, const struct plan *plan)
 {
 	round_fn *round = plan->round;
@@ -58,6 +80,7 @@ static void measure(const char *title, const struct plan *plan)
 	uint64_t count = find_count(round);
 
 	if (options.steady) {
+		print_maps();
 		printf("steady %p %p\n", (void *)plan->begin, (void *)plan->other);
 		fflush(stdout);
 		/* The watcher needs time to begin, and ends it. */
@@ -93,6 +116,25 @@ static bool is_wanted(const char *work, unsigned int parameter, const char *mech
 	return false;
 }
 
+/* A library that was not loaded, or did not find the device, would leave all as it was. */
+static void check_whose_queues(void)
+{
+	FILE *endpoints = fopen("/proc/net/kipc", "r");
+	unsigned int lines = 0;
+	char line[1024];
+
+	if (!endpoints)
+		die("/proc/net/kipc");
+	while (fgets(line, sizeof(line), endpoints))
+		lines++;
+	fclose(endpoints);
+	/* The first one has the titles. */
+	if (options.preloaded ? lines < 2 : lines > 1) {
+		errno = EBADMSG;
+		die(options.preloaded ? "queues that are not kipc's" : "queues of kipc's");
+	}
+}
+
 /* In a process of its own; says whether that went well. */
 static bool run_case(const struct work *work, unsigned int parameter, const char *mechanism,
 		     const struct mechanism *with, round_fn *round)
@@ -109,11 +151,15 @@ static bool run_case(const struct work *work, unsigned int parameter, const char
 		team_init(options.wall);
 		if (work)
 			plan = work->prepare(with, parameter);
+		if (options.dropin)
+			check_whose_queues();
 		snprintf(title, sizeof(title), "%s\t%u\t%s", work ? work->name : "reference",
 			 parameter, mechanism);
 		if (plan.round) {
 			measure(title, &plan);
 			team_end();
+			if (with && with->clean)
+				with->clean();
 		}
 		_exit(0);
 	}
@@ -130,6 +176,12 @@ static bool run_work(const struct work *work)
 	bool good = true;
 
 	do {
+		if (work->only) {
+			const struct mechanism *whose = options.preloaded ? &kipc : work->only;
+
+			good &= run_case(work, *parameter, whose->name, work->only, NULL);
+			continue;
+		}
 		for (size_t i = 0; i < sizeof(mechanisms) / sizeof(mechanisms[0]); i++)
 			good &= run_case(work, *parameter, mechanisms[i]->name, mechanisms[i],
 					 NULL);
@@ -143,7 +195,9 @@ static void usage(void)
 	      "  -r, --repetitions=N  of each case (9)\n"
 	      "  -l, --length=MS      of each repetition (10)\n"
 	      "  -w, --wall           by the clock, server and clients on two CPUs\n"
-	      "  -s, --steady         say when it has warmed up, and go on for some time\n",
+	      "  -s, --steady         say when it has warmed up, and go on for some time\n"
+	      "  -d, --dropin=native  only what is done with the C library's queues\n"
+	      "  -d, --dropin=kipc    the same, the drop-in libraries being preloaded\n",
 	      stderr);
 	exit(2);
 }
@@ -165,11 +219,12 @@ static void parse(int argc, char **argv)
 		{ "length", required_argument, NULL, 'l' },
 		{ "wall", no_argument, NULL, 'w' },
 		{ "steady", no_argument, NULL, 's' },
+		{ "dropin", required_argument, NULL, 'd' },
 		{ 0 },
 	};
 	int option;
 
-	while ((option = getopt_long(argc, argv, "r:l:ws", names, NULL)) >= 0) {
+	while ((option = getopt_long(argc, argv, "r:l:wsd:", names, NULL)) >= 0) {
 		switch (option) {
 		case 'r':
 			options.repetitions = number(optarg, REPETITIONS_MAX);
@@ -182,6 +237,12 @@ static void parse(int argc, char **argv)
 			break;
 		case 's':
 			options.steady = true;
+			break;
+		case 'd':
+			options.dropin = true;
+			options.preloaded = !strcmp(optarg, kipc.name);
+			if (!options.preloaded && strcmp(optarg, "native") != 0)
+				usage();
 			break;
 		default:
 			usage();
@@ -198,6 +259,10 @@ int main(int argc, char **argv)
 	parse(argc, argv);
 	/* Nobody is preempted by whom he wakes: the cost does not depend on the past. */
 	check(sched_setscheduler(0, SCHED_BATCH, &param), "SCHED_BATCH");
+	for (unsigned int i = 0; i < dropin_work_count && options.dropin; i++)
+		good &= run_work(&dropin_works[i]);
+	if (options.dropin)
+		return good ? 0 : 1;
 	for (unsigned int i = 0; i < reference_count && !options.wall; i++)
 		good &= run_case(NULL, 0, references[i].name, NULL, references[i].round);
 	for (unsigned int i = 0; i < work_count; i++) {

@@ -12,8 +12,9 @@
 #include "bench.h"
 
 #define QUEUES_MAX	32000	/* the kernel's own limit is a little higher */
+#define MSGMAX		8192	/* /proc/sys/kernel/msgmax, unless somebody changed it */
 
-static int requests, replies, *many;
+static int requests = -1, replies = -1, *many;
 static long self;
 static struct shape shape;
 
@@ -40,8 +41,9 @@ static void start(const struct shape *wanted)
 {
 	shape = *wanted;
 	check(unshare(CLONE_NEWIPC), "unshare");
-	set_limit("/proc/sys/kernel/msgmax", 16 << 20);
-	set_limit("/proc/sys/kernel/msgmnb", 64 << 20);
+	/* No larger than need be: kipc's queues of the drop-in library are made by it */
+	if (shape.size > MSGMAX)
+		set_limit("/proc/sys/kernel/msgmax", shape.size);
 	set_limit("/proc/sys/kernel/msgmni", QUEUES_MAX);
 }
 
@@ -118,6 +120,15 @@ static void open_typed(unsigned int depth)
 	requests = make((depth + BENCH_BATCH) * BENCH_SMALL);
 }
 
+/* kipc's queues stay in the network namespace */
+static void clean(void)
+{
+	if (requests >= 0)
+		check(msgctl(requests, IPC_RMID, NULL), "IPC_RMID");
+	if (replies >= 0)
+		check(msgctl(replies, IPC_RMID, NULL), "IPC_RMID");
+}
+
 static void open_many(unsigned int count)
 {
 	start(&(struct shape){ .size = BENCH_SMALL });
@@ -176,4 +187,5 @@ const struct mechanism sysv = {
 	.open_waiters = open_waiters,
 	.serve_type = serve_type,
 	.call_type = call_type,
+	.clean = clean,
 };

@@ -18,13 +18,26 @@ def release():
                           stdout=subprocess.PIPE).stdout.strip()
 
 
-def command(name, *options):
-    """scripts/vm-run with kipc and Binder; the last word runs the program in the guest, and
-    what is appended to it are its arguments."""
+LIBRARIES = ["libkipc-sysv.so", "libkipc-posixmq.so"]
+
+PROGRAM = "kipc-bench"
+# The works of the drop-in libraries: what runs them, by the mechanism
+DROPIN = {
+    "native": "kipc-bench-dropin --dropin=native",
+    "kipc": "LD_PRELOAD=" + ":".join(f"/lib/{name}" for name in LIBRARIES)
+            + " kipc-bench-dropin --dropin=kipc",
+}
+
+
+def command(name, run, *options):
+    """scripts/vm-run with kipc and Binder, in which the shell does run."""
     found = list(pathlib.Path(f"/lib/modules/{release()}").rglob("binder_linux.ko*"))
     if not found:
         sys.exit(f"bench: the kernel {release()} has no module binder_linux")
     binder = found[0]
-    return ["scripts/vm-run", "--name", name, "--copy", "build/bench/kipc-bench:/bin/kipc-bench",
-            "--copy", f"{binder}:/lib/{binder.name}", *options,
-            f"insmod /lib/{binder.name} && exec kipc-bench "]
+    copies = [f"build/bench/{program}:/bin/{program}"
+              for program in ("kipc-bench", "kipc-bench-dropin")]
+    copies += [f"build/userlib/{library}:/lib/{library}" for library in LIBRARIES]
+    copies.append(f"{binder}:/lib/{binder.name}")
+    return ["scripts/vm-run", "--name", name, *(f"--copy={copy}" for copy in copies), *options,
+            f"insmod /lib/{binder.name} && {run}"]

@@ -205,6 +205,34 @@ static struct plan prepare_typed(const struct mechanism *mechanism, unsigned int
 	};
 }
 
+/* Every one has another priority, above that of those who stand in the queue all the time. */
+static uint64_t prio_round(uint64_t count)
+{
+	uint64_t start = now();
+
+	for (uint64_t done = 0; done < count; done += BENCH_BATCH) {
+		for (unsigned int i = 0; i < BENCH_BATCH; i++)
+			with->send_prio(2 + i * 7 % BENCH_BATCH);
+		for (unsigned int i = BENCH_BATCH; i > 0; i--)
+			with->receive_prio(1 + i);
+	}
+	return now() - start;
+}
+
+static struct plan prepare_prio(const struct mechanism *mechanism, unsigned int depth)
+{
+	with = mechanism;
+	buffers(BENCH_SMALL);
+	with->open_prio(depth);
+	for (unsigned int i = 0; i < depth; i++)
+		with->send_prio(1);
+	return (struct plan){
+		.round = prio_round,
+		.begin = (entry_fn *)with->send_prio,
+		.other = (entry_fn *)with->receive_prio,
+	};
+}
+
 /* Only the sends count. */
 static uint64_t endpoints_round(uint64_t count)
 {
@@ -337,20 +365,36 @@ static const unsigned int typed_depths[] = { 10, 100, 1000, 10000, 100000, 0 };
 static const unsigned int endpoint_counts[] = { 10, 1000, 100000, 0 };
 static const unsigned int waiter_counts[] = { 1, 1000, 0 };
 static const unsigned int epoll_counts[] = { 10000, 0 };
+static const unsigned int dropin_rpc_sizes[] = { 64, 4096, 0 };
+/* Up to MSGMAX, as it is everywhere */
+static const unsigned int dropin_oneway_sizes[] = { 64, 4096, 8192, 0 };
+static const unsigned int dropin_typed_depths[] = { 10, 100, 1000, 10000, 0 };
+static const unsigned int prio_depths[] = { 10, 1000, 0 };
 
 const struct work works[] = {
-	{ "rpc", prepare_rpc, rpc_sizes, false },
-	{ "one-way", prepare_oneway, oneway_sizes, false },
-	{ "one-way-recv16", prepare_receive_batch, batch_sizes, false },
-	{ "one-way-both16", prepare_batch, batch_sizes, false },
-	{ "clients", prepare_clients, client_counts, false },
-	{ "typed", prepare_typed, typed_depths, true },
-	{ "endpoints", prepare_endpoints, endpoint_counts, true },
-	{ "waiters", prepare_waiters, waiter_counts, false },
-	{ "epoll", prepare_epoll, epoll_counts, true },
+	{ "rpc", prepare_rpc, rpc_sizes, false, NULL },
+	{ "one-way", prepare_oneway, oneway_sizes, false, NULL },
+	{ "one-way-recv16", prepare_receive_batch, batch_sizes, false, NULL },
+	{ "one-way-both16", prepare_batch, batch_sizes, false, NULL },
+	{ "clients", prepare_clients, client_counts, false, NULL },
+	{ "typed", prepare_typed, typed_depths, true, NULL },
+	{ "endpoints", prepare_endpoints, endpoint_counts, true, NULL },
+	{ "waiters", prepare_waiters, waiter_counts, false, NULL },
+	{ "epoll", prepare_epoll, epoll_counts, true, NULL },
 };
 
 const unsigned int work_count = sizeof(works) / sizeof(works[0]);
+
+const struct work dropin_works[] = {
+	{ "dropin/sysv/rpc", prepare_rpc, dropin_rpc_sizes, false, &sysv },
+	{ "dropin/sysv/one-way", prepare_oneway, dropin_oneway_sizes, false, &sysv },
+	{ "dropin/sysv/typed", prepare_typed, dropin_typed_depths, true, &sysv },
+	{ "dropin/mq/rpc", prepare_rpc, dropin_rpc_sizes, false, &mq },
+	{ "dropin/mq/one-way", prepare_oneway, dropin_oneway_sizes, false, &mq },
+	{ "dropin/mq/prio", prepare_prio, prio_depths, true, &mq },
+};
+
+const unsigned int dropin_work_count = sizeof(dropin_works) / sizeof(dropin_works[0]);
 
 static uint64_t round_getppid(uint64_t count)
 {

@@ -26,10 +26,18 @@ struct work {
 	struct plan (*prepare)(const struct mechanism *with, unsigned int parameter);
 	const unsigned int *parameters;		/* 0 ends them, but may be the first */
 	bool alone;	/* in one process: nothing for two CPUs */
+	const struct mechanism *only;	/* no other is to do it */
 };
 
 extern const struct work works[];
 extern const unsigned int work_count;
+
+/*
+ * What is done twice by the same functions of the C library: with the kernel's own queues,
+ * and, a drop-in library standing before the C library, with kipc's
+ */
+extern const struct work dropin_works[];
+extern const unsigned int dropin_work_count;
 
 /* What the machine itself costs, to compare with: a name and a round */
 struct reference {
