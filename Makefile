@@ -4,13 +4,14 @@
 
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
+LIBDIR32 ?= $(PREFIX)/lib32
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 SYSCONFDIR ?= /etc
 DESTDIR ?=
 SECTIONS ?= 1 2 3 4 5 6 7 8
 
-where = DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" LIBDIR="$(LIBDIR)" UNITDIR="$(UNITDIR)" \
-	SYSCONFDIR="$(SYSCONFDIR)"
+where = DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" LIBDIR="$(LIBDIR)" LIBDIR32="$(LIBDIR32)" \
+	UNITDIR="$(UNITDIR)" SYSCONFDIR="$(SYSCONFDIR)"
 mandir = $(PREFIX)/share/man
 
 .DEFAULT_GOAL := all
@@ -47,7 +48,7 @@ demo: module demo-build
 bench-build: lib
 	@scripts/quietly "benchmark" build/log/bench.log $(MAKE) -C bench all
 
-## bench: measure kipc and its peers side by side (QUICK=1: less often; W="rpc/64 typed": those)
+## bench: measure kipc and its peers side by side (QUICK=1: less often; W="rpc/64 dropin": those)
 bench: module bench-build
 	@bench/run $(if $(QUICK),--quick) $(W)
 
@@ -107,7 +108,7 @@ install-module:
 	@DESTDIR="$(DESTDIR)" scripts/quietly "module installed" build/log/install-module.log \
 		scripts/install-module
 
-## install-lib: library, headers and pkg-config file (LIBDIR=PREFIX/lib)
+## install-lib: library, headers, pkg-config file, drop-in libraries (LIBDIR=PREFIX/lib, LIBDIR32=)
 install-lib:
 	@$(MAKE) -C userlib install $(where)
 	$(if $(DESTDIR),,@ldconfig)

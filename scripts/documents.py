@@ -26,7 +26,8 @@ PROMPTS = {"$": "alice", "#": "root"}
 
 # What is typed together, and the headings of each document that it comes from
 SESSIONS = {
-    "first": (README, ("Installing", "From the shell", "A server and a client", "Looking on")),
+    "first": (README, ("Installing", "From the shell", "A server and a client",
+                         "Programs written for other queues", "Looking on")),
     "names": (README, ("Names",)),
     "manual": (MANUAL, ("EXAMPLES",)),
     "signed": (README, ("Secure Boot",)),
