@@ -148,6 +148,7 @@ def run_selftests(tally, directory, programs, show=None, name="check", options=(
     # Linux 6.1 has memfd_secret() only then, newer ones always.
     call = [TOP / "scripts/vm-run", "--name", name, "--copy", f"{directory}:/selftests",
             "--copy", "/usr/bin/timeout:/usr/bin/timeout", "--append", "secretmem.enable=1",
+            "--time-limit", "3600", "--quiet-limit", "600",
             # For kipc(1): a terminal, what installs a module, another user, capabilities
             "--copy", "/lib/terminfo/l/linux:/lib/terminfo/l/linux",
             "--copy", "/usr/bin/kmod:/usr/sbin/depmod",

@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 
 #include "common.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define MAX_SIZE 8192	/* of the endpoints here: the default */
 

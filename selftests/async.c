@@ -3,7 +3,7 @@
  * Calls that are started and collected later: starting never sleeps, and each
  * started call ends exactly once.
  */
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "call_common.h"
 
 #define MANY	64

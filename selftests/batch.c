@@ -8,7 +8,7 @@
 #include <sys/uio.h>
 
 #include "batch_common.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 static const unsigned int counts[] = { 1, 2, 15, 16, 17, 31, 32, 33, 48, 63, 64 };
 

@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 
 #include "batch_common.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define LAST	20	/* the last message that something is wrong with */
 #define MANY	24	/* messages in a batch */

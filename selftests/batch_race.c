@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 
 #include "batch_common.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define SENDERS		3
 #define RECEIVERS	3
@@ -294,14 +294,14 @@ static long calm(FIXTURE_DATA(race) *self, bool in_order)
 	return account(in_order);
 }
 
-TEST_F_TIMEOUT(race, p01_none_lost_none_twice_all_in_order, 120)
+TEST_F(race, p01_none_lost_none_twice_all_in_order)
 {
 	storm_on(_metadata, self, false);
 	EXPECT_EQ(0, calm(self, true));
 	EXPECT_EQ(0, storm->bad);
 }
 
-TEST_F_TIMEOUT(race, p02_a_killed_receiver_loses_what_it_had_taken_only, 120)
+TEST_F(race, p02_a_killed_receiver_loses_what_it_had_taken_only)
 {
 	unsigned int killed = 0;
 	long missing;

@@ -5,7 +5,7 @@
  * shut down, the endpoint is removed, the receiver is killed; likewise a sender.
  */
 #include "batch_common.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define MANY	20	/* messages: more than are claimed at a time */
 #define SIZE	24	/* bytes of each */

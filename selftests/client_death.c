@@ -3,7 +3,7 @@
  * Promise 7: a caller's leaving is told. REPLY and WANTED say ECANCELED; in
  * REPLY_RECV it is reply_error, and no reason to stop receiving.
  */
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "call_common.h"
 
 #define REMEMBERED	1024	/* deliveries given up that an endpoint remembers */

@@ -6,7 +6,7 @@
 #include <sys/uio.h>
 
 #include "common.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 _Static_assert(sizeof(void *) == 4, "compat32 is for 32 bits");
 

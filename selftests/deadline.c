@@ -3,7 +3,7 @@
  * Promise 14: deadlines. There are no upper bounds here: a machine may be slow.
  */
 #include "common.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 /* Every operation that can wait, in a state in which it has to */
 enum waits { RECV, SEND, SYNC, RPC, OPEN, REPLY_RECV, PEEK, NWAITS };

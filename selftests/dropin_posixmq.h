@@ -13,7 +13,7 @@
 #include <stdatomic.h>
 #include <sys/syscall.h>
 
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "common.h"
 
 /* A second process can only be given what stands in memory of both: most tests share this */

@@ -956,7 +956,7 @@ static void fork_in_handler(int signo)
 }
 
 /* ... at any moment of another fork */
-TEST_F_TIMEOUT(notify, handlers_may_fork, 120)
+TEST_F(notify, handlers_may_fork)
 {
 	struct itimerval timer = { 0 };
 	pid_t pid;

@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 
 #include "common.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 /* As of <linux/msg.h>, which <sys/msg.h> excludes */
 #define DEFAULT_MSGMAX 8192

@@ -8,7 +8,7 @@
 #include <poll.h>
 
 #include "fail.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define SEGS 10		/* more than the kernel has room for on its stack */
 #define SMALL 100	/* fits into the call itself */

@@ -6,7 +6,7 @@
  */
 #include "fail.h"
 #include "files_common.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define FILES 3		/* the end of a pipe, a memfd and a handle */
 

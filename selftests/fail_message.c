@@ -5,7 +5,7 @@
  * either of them counted is given back: the limits have room for one more, exactly.
  */
 #include "fail.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define SEGS 10		/* more than the kernel has room for on its stack */
 #define SMALL 100	/* fits into the message itself */

@@ -8,7 +8,7 @@
 #include <sys/syscall.h>
 
 #include "fail.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define MODULE "/lib/modules/kipc.ko"
 

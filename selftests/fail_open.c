@@ -9,7 +9,7 @@
 #include <sys/eventfd.h>
 
 #include "fail.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define KEY 0x1234
 #define NAME "kipc-test.fail"

@@ -4,7 +4,7 @@
  * state, as in the table of docs/architecture.md; the result is poisoned
  * before, and must be filled whatever the end.
  */
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "call_common.h"
 
 #define COOKIE	0xc0ffeeULL

@@ -18,7 +18,7 @@
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "files_common.h"
 
 FIXTURE(files) {

@@ -5,7 +5,7 @@
  */
 #include <sys/eventfd.h>
 
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "files_common.h"
 
 FIXTURE(files_call) {

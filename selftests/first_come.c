@@ -6,7 +6,7 @@
 #include <poll.h>
 
 #include "common.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define SENDERS 3
 

@@ -8,7 +8,7 @@
 #include <sys/syscall.h>
 
 #include "common.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 static long try_unload(void)
 {

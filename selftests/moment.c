@@ -7,7 +7,7 @@
  */
 #include <sched.h>
 
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "call_common.h"
 
 FIXTURE(moment) {

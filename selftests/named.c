@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 
 #include "call_common.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #include "named.h"
 

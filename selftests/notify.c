@@ -5,7 +5,7 @@
  */
 #include <sys/eventfd.h>
 
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "call_common.h"
 
 #define SIG	(SIGRTMIN + 4)

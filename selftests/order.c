@@ -3,7 +3,7 @@
  * Promise 1, order, and promise 13, fair waiting: who gets which message when.
  */
 #include "common.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define ANY 0U
 
@@ -306,7 +306,7 @@ static void cancel_random(struct __test_metadata *_metadata, int fd, struct mode
 	model_drop(m, i);
 }
 
-TEST_F_TIMEOUT(order, p01_random_sequences_against_a_naive_model, 100)
+TEST_F(order, p01_random_sequences_against_a_naive_model)
 {
 	struct model m = { .n = 0 };
 	struct kipc_endpoint info;

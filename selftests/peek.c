@@ -3,7 +3,7 @@
  * A PEEK that waits: what comes behind its cursor ends the wait, wherever in the
  * queue it is put.
  */
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "call_common.h"
 
 #define SKIPPED	2	/* the type that TYPE_NE passes over */

@@ -6,7 +6,7 @@
  */
 #include <sys/stat.h>
 
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "pinned.h"
 
 #ifndef MFD_CLOEXEC

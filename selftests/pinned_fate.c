@@ -5,7 +5,7 @@
  * receiver that its own memory holds in the middle, and delivered. Each test runs with
  * payloads that are pinned and with such that are copied.
  */
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "pinned.h"
 
 #define SIZE	70001		/* of the payload; it begins unaligned */

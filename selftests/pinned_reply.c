@@ -7,7 +7,7 @@
 #include <limits.h>
 #include <sys/mount.h>
 
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "pinned.h"
 
 #define SIZE	70001		/* of a reply */

@@ -9,7 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/time.h>
 
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "pinned.h"
 
 #define SENDERS		8

@@ -5,7 +5,7 @@
 #include <sys/epoll.h>
 #include <sys/select.h>
 
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "call_common.h"
 
 #define READABLE	(POLLIN | POLLRDNORM)

@@ -8,7 +8,7 @@
 #include <sys/syscall.h>
 
 #include "common.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define A KT_UID_A	/* owns the endpoints */
 #define B KT_UID_B

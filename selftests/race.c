@@ -6,7 +6,7 @@
  */
 #include <sys/epoll.h>
 
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "call_common.h"
 
 #define ROUNDS	300

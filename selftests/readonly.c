@@ -11,7 +11,7 @@
 #include <sys/syscall.h>
 
 #include "common.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define SIZE 100
 

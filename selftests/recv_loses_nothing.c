@@ -7,7 +7,7 @@
 #include <sys/uio.h>
 
 #include "common.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define SIZE 6000	/* of the messages: more than a page, less than max_size */
 #define ROOM 8192	/* max_size */

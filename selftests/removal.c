@@ -7,7 +7,7 @@
 #include <sched.h>
 #include <sys/epoll.h>
 
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "call_common.h"
 
 #define EACH	16	/* waiters of each kind */
@@ -247,7 +247,7 @@ static void expect_dead_receiver(struct __test_metadata *_metadata, FIXTURE_DATA
 	}
 }
 
-TEST_F_TIMEOUT(removal, p08_remove, 60)
+TEST_F(removal, p08_remove)
 {
 	ASSERT_TRUE(crowd(self, true));
 	ASSERT_EQ(0, kipc_remove(self->srv, 0));
@@ -256,7 +256,7 @@ TEST_F_TIMEOUT(removal, p08_remove, 60)
 	expect_dead_receiver(_metadata, self);
 }
 
-TEST_F_TIMEOUT(removal, p08_remove_by_id, 60)
+TEST_F(removal, p08_remove_by_id)
 {
 	ASSERT_TRUE(crowd(self, true));
 	ASSERT_EQ(0, kipc_remove(self->dev, self->id));
@@ -265,7 +265,7 @@ TEST_F_TIMEOUT(removal, p08_remove_by_id, 60)
 	expect_dead_receiver(_metadata, self);
 }
 
-TEST_F_TIMEOUT(removal, p08_last_receiving_handle_closes, 60)
+TEST_F(removal, p08_last_receiving_handle_closes)
 {
 	ASSERT_TRUE(crowd(self, false));
 	close(self->srv);
@@ -274,7 +274,7 @@ TEST_F_TIMEOUT(removal, p08_last_receiving_handle_closes, 60)
 	expect_dead(_metadata, self);
 }
 
-TEST_F_TIMEOUT(removal, p08_network_namespace_ends, 60)
+TEST_F(removal, p08_network_namespace_ends)
 {
 	ASSERT_TRUE(crowd(self, true));
 	close(self->ns);

@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 
 #include "call_common.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define A KT_UID_A
 #define B KT_UID_B

@@ -9,7 +9,7 @@
 #include <grp.h>
 
 #include "common.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define A KT_UID_A	/* owns and creates */
 #define B KT_UID_B	/* somebody else */

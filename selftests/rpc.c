@@ -5,7 +5,7 @@
  */
 #include <sys/socket.h>
 
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "call_common.h"
 
 #define MAX_SIZE	65536

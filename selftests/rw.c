@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 
 #include "call_common.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define A KT_UID_A
 #define MAX_SIZE 4096

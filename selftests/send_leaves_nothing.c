@@ -5,7 +5,7 @@
 #include <sys/uio.h>
 
 #include "common.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define MAX_SIZE 8192
 

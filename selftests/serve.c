@@ -7,7 +7,7 @@
 #include <dirent.h>
 #include <sys/resource.h>
 
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "common.h"
 
 #define MAX_SIZE	1000

@@ -4,7 +4,7 @@
  * a call, and whoever else holds its file, the caller is told; an IDEMPOTENT
  * call goes back to its place instead, some times.
  */
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "call_common.h"
 
 #define REDELIVERIES	3

@@ -3,7 +3,7 @@
  * O_ASYNC: a signal where epoll would see an edge.
  */
 #include "call_common.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define SIG (SIGRTMIN + 3)
 

@@ -6,7 +6,7 @@
  */
 #include <sys/time.h>
 
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "call_common.h"
 
 #define STORM_CALLS	2000
@@ -677,12 +677,12 @@ static void storm(struct __test_metadata *_metadata, FIXTURE_DATA(signal) *self,
 	EXPECT_TRUE(kt_quiet(self->srv));
 }
 
-TEST_F_TIMEOUT(signal, p05_storm_with_sa_restart, 120)
+TEST_F(signal, p05_storm_with_sa_restart)
 {
 	storm(_metadata, self, SA_RESTART);
 }
 
-TEST_F_TIMEOUT(signal, p05_storm_without_sa_restart, 120)
+TEST_F(signal, p05_storm_without_sa_restart)
 {
 	storm(_metadata, self, 0);
 }

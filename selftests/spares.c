@@ -5,7 +5,7 @@
  */
 #include "call_common.h"
 #include "common.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define LARGE 65536
 #define ROOM (4 * LARGE)

@@ -5,7 +5,7 @@
  * userfaultfd: everybody else at the endpoint must get on, removal must end,
  * and the one that is held must be killable.
  */
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "call_common.h"
 
 enum place {

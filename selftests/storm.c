@@ -13,7 +13,7 @@
  */
 #include <sys/prctl.h>
 
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "call_common.h"
 
 #define ENDPOINTS	4

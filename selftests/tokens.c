@@ -3,7 +3,7 @@
  * Promise 12: old ids and tokens hit nothing, and no token works elsewhere.
  */
 #include "common.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 FIXTURE(tokens) {
 	int dev;

@@ -6,7 +6,7 @@
 #include <liburing.h>
 
 #include "call_common.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define MAX_SIZE 4096
 #define MAX_MSGS 4
