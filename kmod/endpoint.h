@@ -170,6 +170,7 @@ struct kipc_cursor {
  * @max_bytes: capacity in bytes
  * @msgs: messages charged
  * @bytes: bytes charged
+ * @handed: bytes of messages handed to who waited for them, and not charged (kipc_hand_over())
  * @refused: sends refused, ever
  * @calls: calls delivered and unanswered
  * @handles: handles
@@ -179,7 +180,8 @@ struct kipc_cursor {
  * @waits: counter behind places of receivers
  * @next_token: next delivery token
  * @full_from: place of the first blocked message that waits for room which
- *	anybody could use, U64_MAX if none: nobody behind it may be admitted
+ *	anybody could use, or where kipc_admit() stands; U64_MAX if none: nobody behind it
+ *	may be admitted
  * @notify: who is told of a first message, or NULL
  * @notifies: how many of those there have been
  * @cursor: of who counts messages in several holds of the lock, or NULL
@@ -230,6 +232,7 @@ struct kipc_ep {
 	u64 max_bytes;
 	u32 msgs;
 	u64 bytes;
+	u64 handed;
 	u64 refused;
 	u32 calls;
 	u32 handles;

@@ -181,6 +181,7 @@ enum kipc_msg_state {
  * @sync: the sender waits for the receipt
  * @charged: admitted: charged to the endpoint (ep->lock)
  * @abort: the sender left during the claim: the commit must discard (ep->lock)
+ * @handed: given to who waited for it, see kipc_ep.handed (ep->lock)
  * @waiting: counted as a waiter (ep->lock)
  * @done: see above
  * @spent: the payload is not needed any more (ep->lock)
@@ -220,7 +221,8 @@ struct kipc_msg {
 			u8 state;
 			bool sync;
 			bool charged;
-			bool abort;
+			bool abort : 1;
+			bool handed : 1;
 			bool waiting;
 			bool done;
 			bool spent;

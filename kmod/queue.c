@@ -426,7 +426,10 @@ static bool kipc_share_fits(const struct kipc_ep *ep, const struct kipc_share *s
 	       kipc_share_allows(ep->max_bytes, ep->bytes - share->bytes, share->bytes + size);
 }
 
-/* Would a message be admitted? Nobody gets past who waits already. */
+/*
+ * Would a message be admitted? Nobody gets past who waits already; but with FIRST_COME only
+ * past a pass of kipc_admit() nobody does, as all it has left behind do not fit.
+ */
 static bool kipc_admissible(const struct kipc_ep *ep, const struct kipc_share *share, u64 place,
 			    u64 size)
 {
@@ -437,12 +440,14 @@ static bool kipc_admissible(const struct kipc_ep *ep, const struct kipc_share *s
 	/* At a rendezvous those who wait, wait for receivers: they take nobody's room */
 	if (ep->flags & KIPC_ENDPOINT_RENDEZVOUS)
 		return true;
-	return place <= ep->full_from && (!ahead || place < kipc_msg_place(ahead));
+	if (place > ep->full_from)
+		return false;
+	return kipc_holds_back(ep) || !ahead || place < kipc_msg_place(ahead);
 }
 
 bool kipc_writable(struct kipc_ep *ep, const struct kipc_share *share)
 {
-	/* FIRST_COME: max_bytes may be less, and for more than that there will be no room */
+	/* FIRST_COME: max_bytes may be less, and for more than that there is never room */
 	u64 size = min_t(u64, ep->max_size, ep->max_bytes);
 
 	lockdep_assert_held(&ep->lock);
@@ -479,8 +484,13 @@ static void kipc_made_room(struct kipc_ep *ep, struct kipc_after *after)
 
 static void kipc_uncharge(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after)
 {
-	if (!msg->charged)
+	if (!msg->charged) {
+		if (unlikely(msg->handed)) {
+			msg->handed = false;
+			ep->handed -= msg->size;
+		}
 		return;
+	}
 	ep->msgs--;
 	ep->bytes -= msg->size;
 	msg->share->msgs--;
@@ -521,7 +531,7 @@ static noinline void kipc_block(struct kipc_ep *ep, struct kipc_msg *msg)
 	first = rb_add_cached(&msg->blocked, &share->blocked, kipc_blocked_less);
 	rb_add_cached(&share->stalled, &ep->stalled, kipc_stalled_less);
 	/* As kipc_admit() finds it: behind one of its share it waits for that one, not for room */
-	if (first && !(ep->flags & KIPC_ENDPOINT_RENDEZVOUS) && msg->size <= ep->max_bytes &&
+	if (first && !(ep->flags & (KIPC_ENDPOINT_RENDEZVOUS | KIPC_ENDPOINT_FIRST_COME)) &&
 	    !kipc_fits(ep, msg->size) && kipc_share_fits(ep, share, msg->size))
 		ep->full_from = min(ep->full_from, kipc_msg_place(msg));
 	trace_kipc_block(ep, msg);
@@ -647,10 +657,35 @@ struct kipc_msg *kipc_claim_next(struct kipc_ep *ep, const struct kipc_receiver 
 	return msg;
 }
 
+/*
+ * At a FIRST_COME endpoint what somebody waits for is in the queue at no time, and takes
+ * nobody's room; but all that is on its way so may not be more than the queue.
+ */
+static noinline void kipc_discount(struct kipc_ep *ep, struct kipc_msg *msg,
+				   const struct kipc_receiver *receiver, struct kipc_after *after)
+{
+	if (msg->call || msg->size > ep->max_bytes || ep->handed > ep->max_bytes - msg->size)
+		return;
+	kipc_uncharge(ep, msg, after);
+	msg->handed = true;
+	ep->handed += msg->size;
+	if (ep->flags & KIPC_ENDPOINT_PERSIST)
+		kipc_ep_stamp(&ep->received, task_tgid(receiver->task));
+}
+
+/* It has come back: it is in the queue after all, beyond the capacity if need be */
+static void kipc_recharge(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after)
+{
+	kipc_uncharge(ep, msg, after);
+	kipc_charge(ep, msg);
+}
+
 static void kipc_hand_over(struct kipc_ep *ep, struct kipc_msg *msg,
 			   struct kipc_receiver *receiver, struct kipc_after *after)
 {
 	kipc_begin_claim(ep, msg);
+	if (unlikely(kipc_holds_back(ep)))
+		kipc_discount(ep, msg, receiver, after);
 	kipc_receiver_remove(ep, receiver, after);
 	kipc_after_wake(after, receiver->task);
 	/* The last access to the receiver, see kipc_take(); pairs with its acquire */
@@ -730,13 +765,13 @@ void kipc_requeue(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *a
 	kipc_offer(ep, msg, after);
 }
 
-/* There is room for a message that was held back */
+/* There is room for a message that was held back: only now it comes into the queue */
 static void kipc_let_in(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after)
 {
 	struct kipc_notify *notify = ep->notify;
 
 	kipc_queue_del(&ep->queue[KIPC_HELD_BACK], msg);
-	msg->node.place = kipc_place(msg->prio, kipc_msg_place(msg) & KIPC_ARRIVAL_MASK);
+	msg->node.place = kipc_place(msg->prio, ep->arrivals++);
 	/*
 	 * As with queues of mq_overview(7) there is no notice of what waited for room; but while
 	 * the message before was claimed, somebody may have seen an empty queue.
@@ -750,13 +785,13 @@ static void kipc_let_in(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_af
 	}
 }
 
-static struct kipc_share *kipc_stalled_from(struct kipc_ep *ep, u64 place)
+static struct kipc_share *kipc_stalled_behind(struct kipc_ep *ep, u64 place)
 {
 	struct rb_node *rb = ep->stalled.rb_root.rb_node;
 	struct kipc_share *found = NULL;
 
 	while (rb) {
-		if (kipc_stalled_place(stalled_share(rb)) < place) {
+		if (kipc_stalled_place(stalled_share(rb)) <= place) {
 			rb = rb->rb_right;
 		} else {
 			found = stalled_share(rb);
@@ -766,13 +801,30 @@ static struct kipc_share *kipc_stalled_from(struct kipc_ep *ep, u64 place)
 	return found;
 }
 
+/* The first blocked message behind @place that waits for nobody of its own share */
+static struct kipc_msg *kipc_admit_next(struct kipc_ep *ep, u64 place)
+{
+	struct kipc_share *share;
+
+	if (kipc_holds_back(ep))
+		return kipc_behind(&ep->queue[KIPC_HELD_BACK], place);
+	share = kipc_stalled_behind(ep, place);
+	return share ? blocked_msg(rb_first_cached(&share->blocked)) : NULL;
+}
+
+void kipc_admit_later(struct kipc_ep *ep)
+{
+	lockdep_assert_held(&ep->lock);
+	ep->full_from = 0;
+}
+
 /*
  * One pass goes through the shares in the order of their first blocked message.
- * One that has its share is passed over, as is one for which there will be no room
- * before SET makes some; one that waits for room which anybody could use ends the
- * pass, and full_from remembers it. Between two batches
- * full_from is where the pass stands, so that nobody gets past it: who comes then
- * waits, or is told EAGAIN, as if the queue were full.
+ * One that has its share is passed over; one that waits for room which anybody could
+ * use ends the pass, and full_from remembers it. With FIRST_COME the pass goes through
+ * all blocked messages, and one that does not fit holds up nobody behind it.
+ * Between two batches full_from is where the pass stands, so that nobody gets past it:
+ * who comes then waits, or is told EAGAIN, as if the queue were full.
  *
  * It takes half a batch: a sender is woken and, for a message that was held back, a receiver.
  */
@@ -787,22 +839,19 @@ noinline bool kipc_admit(struct kipc_ep *ep, u64 *place, struct kipc_after *afte
 		return false;	/* somebody else has found the end */
 	ep->full_from = U64_MAX;
 	for (i = 0; i < KIPC_BATCH / 2; i++) {
-		struct kipc_share *share = kipc_stalled_from(ep, *place);
-		struct kipc_msg *msg;
+		struct kipc_msg *msg = kipc_admit_next(ep, *place);
 
-		if (!share)
+		if (!msg)
 			return false;
-		msg = blocked_msg(rb_first_cached(&share->blocked));
 		*place = kipc_msg_place(msg);
-		if (msg->size > ep->max_bytes || !kipc_share_fits(ep, share, msg->size)) {
-			++*place;
+		if (!kipc_share_fits(ep, msg->share, msg->size))
 			continue;
-		}
 		if (!kipc_fits(ep, msg->size)) {
+			if (kipc_holds_back(ep) && kipc_fits(ep, 0))
+				continue;	/* a smaller one may */
 			ep->full_from = *place;
 			return false;
 		}
-		++*place;
 		if (!kipc_sender_allowed(ep, msg)) {
 			kipc_giveup(ep, msg, -EACCES, after);
 			continue;
@@ -912,6 +961,8 @@ static bool kipc_claim_void(struct kipc_ep *ep, struct kipc_msg *msg, struct kip
 noinline void kipc_unclaim(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after)
 {
 	lockdep_assert_held(&ep->lock);
+	if (unlikely(msg->handed))
+		kipc_recharge(ep, msg, after);
 	if (!kipc_sender_allowed(ep, msg))
 		kipc_giveup(ep, msg, -EACCES, after);
 	if (kipc_claim_void(ep, msg, after))
@@ -932,7 +983,7 @@ bool kipc_commit(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_file *fil
 	msg->deliveries++;
 	msg->state = KIPC_MSG_DELIVERED;
 	file->server = task_tgid(current);
-	if (ep->flags & KIPC_ENDPOINT_PERSIST) {
+	if (ep->flags & KIPC_ENDPOINT_PERSIST && !msg->handed) {
 		if (!msg->charged)
 			kipc_sent(ep, msg);
 		kipc_ep_stamp(&ep->received, task_tgid(current));

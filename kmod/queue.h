@@ -4,14 +4,15 @@
  *
  * One order for all messages, admitted and blocked: priority, then arrival.
  * FIRST_COME is different: blocked messages are held back in a queue of their own, where
- * no receiver looks, and wait for room in the order of their arrival alone.
+ * no receiver looks, and get room in the order of their arrival alone, but none waits for
+ * one that needs more.
  * Invariants that hold whenever ep->lock is free:
  *
  * 1. No waiting receiver matches a message in the queue. Who puts a message
  *    into the queue, other than to hold it back, offers it to the waiting receivers first
  *    (direct handoff).
  * 2. A blocked message that would fit waits only for room, or behind one that
- *    does: who makes room admits (kipc_after.room).
+ *    does (FIRST_COME: for kipc_admit()): who makes room admits (kipc_after.room).
  * 3. A message is in the queue exactly while BLOCKED or QUEUED, in ep->claims
  *    exactly while CLAIMED and not aborted.
  *
@@ -130,7 +131,9 @@ int kipc_post(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_share *share
 	      struct kipc_after *after);
 /* Put a delivered call back into its place */
 void kipc_requeue(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after);
-/* Admit blocked messages from *@place on, a batch; true: there may be more */
+/* Nobody who comes now gets past those who wait: kipc_admit() is called soon */
+void kipc_admit_later(struct kipc_ep *ep);
+/* Admit blocked messages behind *@place, a batch; true: there may be more */
 bool kipc_admit(struct kipc_ep *ep, u64 *place, struct kipc_after *after);
 
 /*

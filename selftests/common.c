@@ -553,6 +553,22 @@ bool kt_asleep(struct kt_job *job)
 	return false;
 }
 
+void kt_one_cpu(void)
+{
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(0, &cpus);
+	kt_need(!sched_setaffinity(0, sizeof(cpus), &cpus));
+}
+
+void kt_go_first(bool yes)
+{
+	const struct sched_param param = { .sched_priority = yes };
+
+	kt_need(!sched_setscheduler(0, yes ? SCHED_FIFO : SCHED_OTHER, &param));
+}
+
 bool kt_signal(struct kt_job *job, int sig)
 {
 	return syscall(SYS_tgkill, job->pid, job->tid, sig) == 0;

@@ -244,6 +244,12 @@ bool kt_asleep(struct kt_job *job);
 bool kt_task_asleep(pid_t pid, pid_t tid);	/* the same of any task, now */
 bool kt_signal(struct kt_job *job, int sig);	/* to its task */
 long kt_kill(struct kt_job *job);		/* kill -9 and wait; kt_join()'s result */
+/*
+ * Whom the caller wakes between kt_go_first(true) and kt_go_first(false) does not run before the
+ * latter, unless the caller sleeps: for jobs that were started after kt_one_cpu().
+ */
+void kt_one_cpu(void);
+void kt_go_first(bool yes);
 
 /* Installs a handler that only counts */
 void kt_catch(int sig, int sa_flags);

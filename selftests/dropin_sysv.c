@@ -969,6 +969,9 @@ TEST_F(sysv, a_message_larger_than_the_queue)
 	EXPECT_EQ(-EINVAL, snd_bytes(self->id, 1, DEFAULT_MSGMAX + 1, IPC_NOWAIT));
 	job = kt_start(KT_THREAD, work_snd, w);
 	ASSERT_TRUE(still_waits(job));
+	/* Nobody waits with it */
+	EXPECT_EQ(0, snd_bytes(self->id, 2, 60, IPC_NOWAIT));
+	EXPECT_EQ(60, rcv(self->id, &self->msg, 60, 0, IPC_NOWAIT));
 	ASSERT_EQ(0, set(self->id, -1, 5000));
 	EXPECT_EQ(0, kt_join(job));
 	EXPECT_EQ(5000, rcv(self->id, &self->msg, 5000, 0, IPC_NOWAIT));
@@ -1076,6 +1079,62 @@ TEST_F(sysv, a_sender_waits_for_room)
 	EXPECT_EQ(400, rcv(self->id, &self->msg, 1000, 0, 0));
 	EXPECT_EQ(500, rcv(self->id, &self->msg, 1000, 0, 0));
 	EXPECT_TRUE(kt_filled(self->msg.text, 500, 2));
+}
+
+/* Who does not fit waits; who does goes past it, whether it has waited or not */
+TEST_F(sysv, smaller_messages_overtake)
+{
+	struct work *large = work(self->id, 2, 900), *small = work(self->id, 3, 200);
+	struct kt_job *job, *next;
+
+	ASSERT_EQ(0, set(self->id, -1, 1000));
+	EXPECT_EQ(0, snd_bytes(self->id, 1, 500, 0));
+	EXPECT_EQ(0, snd_bytes(self->id, 1, 300, 0));
+	job = kt_start(KT_FORK, work_snd, large);
+	ASSERT_TRUE(waits(job));
+	EXPECT_EQ(0, snd_bytes(self->id, 1, 150, IPC_NOWAIT));
+	EXPECT_EQ(-EAGAIN, snd_bytes(self->id, 1, 51, IPC_NOWAIT));
+	next = kt_start(KT_FORK, work_snd, small);
+	ASSERT_TRUE(waits(next));
+	EXPECT_EQ(500, rcv(self->id, &self->msg, 1000, 0, 0));
+	EXPECT_EQ(0, kt_join(next));
+	ASSERT_TRUE(still_waits(job));
+	EXPECT_EQ(650, ds_of(self->id).__msg_cbytes);
+	EXPECT_EQ(300, rcv(self->id, &self->msg, 1000, 0, 0));
+	EXPECT_EQ(150, rcv(self->id, &self->msg, 1000, 0, 0));
+	ASSERT_TRUE(still_waits(job));
+	EXPECT_EQ(200, rcv(self->id, &self->msg, 1000, 0, 0));
+	EXPECT_EQ(0, kt_join(job));
+	EXPECT_EQ(900, rcv(self->id, &self->msg, 1000, 0, IPC_NOWAIT));
+}
+
+/* It is in the queue at no time, though who waited has not run yet */
+TEST_F(sysv, a_message_that_is_waited_for_goes_to_who_waits)
+{
+	struct work *w = work(self->id, 1, 100);
+	time_t before = time(NULL);
+	struct msqid_ds ds;
+	struct kt_job *job;
+
+	ASSERT_EQ(0, set(self->id, -1, 20));
+	kt_one_cpu();
+	job = kt_start(KT_FORK, work_rcv, w);
+	ASSERT_TRUE(waits(job));
+	kt_go_first(true);
+	EXPECT_EQ(0, snd_bytes(self->id, 1, 20, IPC_NOWAIT));
+	ds = ds_of(self->id);
+	EXPECT_EQ(0, snd_bytes(self->id, 2, 20, IPC_NOWAIT));
+	EXPECT_EQ(-EAGAIN, snd_bytes(self->id, 2, 1, IPC_NOWAIT));
+	EXPECT_FALSE(job->done);
+	kt_go_first(false);
+	EXPECT_EQ(0, ds.msg_qnum);
+	EXPECT_EQ(0, ds.__msg_cbytes);
+	EXPECT_EQ(job->pid, ds.msg_lrpid);
+	EXPECT_GE(ds.msg_rtime, before - 1);
+	EXPECT_EQ(20, kt_join(job));
+	ds = ds_of(self->id);
+	EXPECT_EQ(1, ds.msg_qnum);
+	EXPECT_EQ(20, ds.__msg_cbytes);
 }
 
 TEST_F(sysv, more_room_lets_waiting_senders_go_on)

@@ -67,7 +67,7 @@ TEST_F(first_come, room_is_given_in_the_order_of_arrival)
 		ASSERT_WAITS(i, 1, prios[i]);
 	EXPECT_EQ(2, kt_stat(self->fd).msgs);
 	EXPECT_EQ(SENDERS, kt_stat(self->fd).waiters);
-	/* Nobody gets past them, of whatever priority */
+	/* The queue is full: of whatever priority */
 	EXPECT_EQ(-EAGAIN, kipc_send(self->fd, "x", 1, 0));
 	EXPECT_EQ('y', taken(self->fd, 0, 0));
 	EXPECT_EQ(0, kt_join(self->jobs[0]));
@@ -105,7 +105,8 @@ TEST_F(first_come, who_waits_for_room_is_not_found)
 	EXPECT_EQ(-EAGAIN, kt_op_recv(self->fd, &peek));
 	peek.flags = KIPC_PEEK | KIPC_INDEX | KIPC_NONBLOCK;
 	EXPECT_EQ(-EAGAIN, kt_op_recv(self->fd, &peek));
-	EXPECT_EQ(0, poll(&poller, 1, 0));
+	EXPECT_EQ(1, poll(&poller, 1, 0));
+	EXPECT_EQ(POLLOUT, poller.revents);
 	more.attr.max_bytes = 64;
 	EXPECT_EQ(0, kipc_set(self->fd, 0, KIPC_SET_CAPACITY, &more));
 	EXPECT_EQ(0, kt_join(self->jobs[0]));
@@ -272,61 +273,199 @@ TEST_F(first_come, a_right_that_is_lost_ends_the_wait)
 	close(fd);
 }
 
-/* Until SET allows it, that is. Others do not wait with it */
-TEST_F(first_come, a_message_that_cannot_fit_holds_nobody_up)
+/* Who fits goes in, whoever waits, and whether it has waited */
+TEST_F(first_come, a_message_that_does_not_fit_holds_nobody_up)
 {
 	static const char bytes[64] = "12345678";
 	struct kipc_endpoint room = { .attr = { .max_size = 64, .max_msgs = 8, .max_bytes = 8 } };
 	int fd = kt_private_mode(self->dev, KIPC_OPEN_FIRST_COME, 0622, &room.attr);
 	struct pollfd poller = { .fd = fd, .events = POLLOUT };
-	struct kipc_op_send *behind = kt_shared(sizeof(*behind));
-	struct kt_job *job;
+	char buf[64];
 
 	for (int i = 0; i < SENDERS; i++) {
-		self->sends[i] = kt_send_op(bytes, i ? 8 : 64);
-		self->sends[i].endpoint = i == 1 ? 0 : kt_id(fd);
+		self->sends[i] = kt_send_op(bytes, i ? 5 + (uint32_t)i : 64);
+		self->sends[i].endpoint = kt_id(fd);
 	}
+	/* The first never does, unless SET allows it */
 	self->jobs[0] = kt_start_ioctl(KT_AS(KT_UID_A), self->dev, KIPC_IOC_SEND, &self->sends[0]);
 	ASSERT_TRUE(kt_asleep(self->jobs[0]));
 	EXPECT_EQ(1, poll(&poller, 1, 0));
-
-	/* but its user's next one, and nobody waits with that one */
-	EXPECT_EQ(0, kipc_send(fd, bytes, 4, 0));
-	*behind = self->sends[2];
-	job = kt_start_ioctl(KT_AS(KT_UID_A), self->dev, KIPC_IOC_SEND, behind);
-	ASSERT_TRUE(kt_asleep(job));
-	EXPECT_EQ(0, kipc_send(fd, bytes, 4, 0));
-	EXPECT_EQ('1', taken(fd, 0, 0));
-	EXPECT_EQ('1', taken(fd, 0, 0));
-	ASSERT_TRUE(kt_asleep(job));
-	EXPECT_EQ(0, kipc_send(fd, bytes, 8, 0));
-
-	/* Nor do those who wait for room behind it */
-	self->jobs[1] = kt_start_ioctl(KT_THREAD, fd, KIPC_IOC_SEND, &self->sends[1]);
-	ASSERT_TRUE(kt_asleep(self->jobs[1]));
-	EXPECT_EQ('1', taken(fd, 0, 0));
+	EXPECT_EQ(0, kt_do_as(KT_UID_A, kipc_send(fd, bytes, 4, 0)));
+	EXPECT_EQ(0, poll(&poller, 1, 0));
+	/* Of those who do not now, each goes when it does: 6 bytes, then 7 */
+	for (int i = 1; i < SENDERS; i++) {
+		self->jobs[i] = kt_start_ioctl(KT_AS(KT_UID_A), self->dev, KIPC_IOC_SEND,
+					       &self->sends[i]);
+		ASSERT_TRUE(kt_asleep(self->jobs[i]));
+	}
+	EXPECT_EQ(0, kipc_send(fd, bytes, 2, 0));
+	EXPECT_EQ(-EAGAIN, kipc_send(fd, bytes, 3, 0));
+	EXPECT_EQ(4, kt_recv(fd, 0, 0, 0, buf, sizeof(buf), NULL));
 	EXPECT_EQ(0, kt_join(self->jobs[1]));
-
-	/* Another one cannot fit only since then */
-	self->jobs[2] = kt_start_ioctl(KT_AS(KT_UID_B), self->dev, KIPC_IOC_SEND, &self->sends[2]);
 	ASSERT_TRUE(kt_asleep(self->jobs[2]));
-	room.attr.max_bytes = 4;
-	EXPECT_EQ(0, kipc_set(fd, 0, KIPC_SET_CAPACITY, &room));
-	EXPECT_EQ('1', taken(fd, 0, 0));
-	EXPECT_EQ(0, kipc_send(fd, bytes, 4, 0));
-	EXPECT_EQ('1', taken(fd, 0, 0));
-
-	room.attr.max_bytes = 8;
-	EXPECT_EQ(0, kipc_set(fd, 0, KIPC_SET_CAPACITY, &room));
+	EXPECT_EQ(2, kt_recv(fd, 0, 0, 0, buf, sizeof(buf), NULL));
+	EXPECT_EQ(0, kipc_send(fd, bytes, 1, 0));
+	EXPECT_EQ(-EAGAIN, kipc_send(fd, bytes, 2, 0));
+	EXPECT_EQ(6, kt_recv(fd, 0, 0, 0, buf, sizeof(buf), NULL));
 	EXPECT_EQ(0, kt_join(self->jobs[2]));
-	EXPECT_EQ('1', taken(fd, 0, 0));
+	/* Who came in first is first */
+	EXPECT_EQ(1, kt_recv(fd, 0, 0, 0, buf, sizeof(buf), NULL));
+	EXPECT_EQ(7, kt_recv(fd, 0, 0, 0, buf, sizeof(buf), NULL));
+	ASSERT_TRUE(kt_asleep(self->jobs[0]));
 	room.attr.max_bytes = 64;
 	EXPECT_EQ(0, kipc_set(fd, 0, KIPC_SET_CAPACITY, &room));
 	EXPECT_EQ(0, kt_join(self->jobs[0]));
-	EXPECT_EQ('1', taken(fd, 0, 0));
-	EXPECT_EQ(0, kt_join(job));
-	EXPECT_EQ('1', taken(fd, 0, 0));
+	EXPECT_EQ(64, kt_recv(fd, 0, 0, 0, buf, sizeof(buf), NULL));
+	EXPECT_TRUE(kt_quiet(fd));
 	close(fd);
+}
+
+/* More of them than one hold of the lock looks at, and only the last ones fit */
+TEST_F(first_come, many_do_not_fit)
+{
+	enum { NR = 60, FIT = 40 };
+	struct kipc_endpoint room = { .attr = { .max_size = 64, .max_msgs = NR, .max_bytes = 64 } };
+	struct kipc_op_send *sends = kt_shared(NR * sizeof(*sends));
+	static const char bytes[64] = "many";
+	struct kt_job *jobs[NR];
+	char buf[64];
+
+	EXPECT_EQ(0, kipc_set(self->fd, 0, KIPC_SET_CAPACITY, &room));
+	EXPECT_EQ(0, kipc_send(self->fd, bytes, 40, 0));
+	EXPECT_EQ(0, kipc_send(self->fd, bytes, 24, 0));
+	for (int i = 0; i < NR; i++) {
+		sends[i] = kt_send_op(bytes, i < FIT ? 64 : 1);
+		jobs[i] = kt_start_ioctl(KT_THREAD, self->fd, KIPC_IOC_SEND, &sends[i]);
+		ASSERT_TRUE(kt_asleep(jobs[i]));
+	}
+	EXPECT_EQ(40, kt_recv(self->fd, 0, 0, 0, buf, sizeof(buf), NULL));
+	for (int i = FIT; i < NR; i++)
+		EXPECT_EQ(0, kt_join(jobs[i]));
+	EXPECT_EQ(24 + NR - FIT, kt_stat(self->fd).bytes);
+	EXPECT_EQ(FIT, kt_stat(self->fd).waiters);
+	/* The pass has ended: who comes now is not held up */
+	EXPECT_EQ(0, kipc_send(self->fd, bytes, 20, 0));
+	EXPECT_EQ(-EAGAIN, kipc_send(self->fd, bytes, 1, 0));
+	EXPECT_EQ(24, kt_recv(self->fd, 0, 0, 0, buf, sizeof(buf), NULL));
+	for (int i = FIT; i < NR; i++)
+		EXPECT_EQ(1, kt_recv(self->fd, 0, 0, 0, buf, sizeof(buf), NULL));
+	EXPECT_EQ(20, kt_recv(self->fd, 0, 0, 0, buf, sizeof(buf), NULL));
+	for (int i = 0; i < FIT; i++) {
+		EXPECT_EQ(64, kt_recv(self->fd, 0, 0, 0, buf, sizeof(buf), NULL));
+		EXPECT_EQ(0, kt_join(jobs[i]));
+	}
+	EXPECT_TRUE(kt_quiet(self->fd));
+}
+
+static long receive_so_much(void *arg)
+{
+	const struct receiver *receiver = arg;
+	char buf[64];
+	struct kipc_op_recv op = kt_recv_op(buf, receiver->type, NULL);
+
+	op.flags = KIPC_ANYSIZE;
+	return kt_op_recv(receiver->fd, &op);
+}
+
+/*
+ * What somebody waits for takes nobody's room, though who waited has not run yet; but of that
+ * there is no more than what the queue itself may have.
+ */
+TEST_F(first_come, what_is_waited_for_takes_no_room)
+{
+	struct receiver *receivers = kt_shared(SENDERS * sizeof(*receivers));
+	static const char bytes[64] = "waited for";
+	struct kt_job *jobs[SENDERS];
+	char buf[64];
+
+	kt_one_cpu();
+	for (int i = 0; i < SENDERS; i++) {
+		receivers[i] = (struct receiver){ .fd = self->fd, .type = 64 };
+		jobs[i] = kt_start(KT_FORK, receive_so_much, &receivers[i]);
+		ASSERT_TRUE(kt_asleep(jobs[i]));
+	}
+	kt_go_first(true);
+	EXPECT_EQ(0, kipc_send(self->fd, bytes, 40, 0));
+	EXPECT_EQ(0, kt_stat(self->fd).msgs);
+	EXPECT_EQ(0, kt_stat(self->fd).bytes);
+	EXPECT_EQ(0, kipc_send(self->fd, bytes, 30, 0));	/* more than max_bytes with the first */
+	EXPECT_EQ(1, kt_stat(self->fd).msgs);
+	EXPECT_EQ(30, kt_stat(self->fd).bytes);
+	EXPECT_EQ(0, kipc_send(self->fd, bytes, 24, 0));	/* just so much */
+	EXPECT_EQ(1, kt_stat(self->fd).msgs);
+	EXPECT_EQ(0, kipc_send(self->fd, bytes, 34, 0));	/* nobody waits for it */
+	EXPECT_EQ(-EAGAIN, kipc_send(self->fd, bytes, 1, 0));
+	for (int i = 0; i < SENDERS; i++)
+		EXPECT_FALSE(jobs[i]->done);
+	kt_go_first(false);
+	EXPECT_EQ(40, kt_join(jobs[0]));
+	EXPECT_EQ(30, kt_join(jobs[1]));
+	EXPECT_EQ(24, kt_join(jobs[2]));
+	EXPECT_EQ(1, kt_stat(self->fd).msgs);
+	EXPECT_EQ(34, kt_stat(self->fd).bytes);
+	EXPECT_EQ(34, kt_recv(self->fd, 0, 0, 0, buf, sizeof(buf), NULL));
+	EXPECT_TRUE(kt_quiet(self->fd));
+}
+
+TEST_F(first_come, what_comes_back_is_in_the_queue)
+{
+	struct receiver *receiver = kt_new(struct receiver);
+	static const char bytes[64] = "comes back";
+	struct kt_job *job;
+	char buf[64];
+
+	*receiver = (struct receiver){ .fd = self->fd, .type = 8 };
+	kt_one_cpu();
+	job = kt_start(KT_FORK, receive_so_much, receiver);
+	ASSERT_TRUE(kt_asleep(job));
+	kt_go_first(true);
+	EXPECT_EQ(0, kipc_send(self->fd, bytes, 60, 0));
+	EXPECT_EQ(0, kipc_send(self->fd, bytes, 50, 0));
+	EXPECT_EQ(50, kt_stat(self->fd).bytes);
+	kt_go_first(false);
+	EXPECT_EQ(-EMSGSIZE, kt_join(job));
+	/* More than there is room for, rather than that one is lost */
+	EXPECT_EQ(110, kt_stat(self->fd).bytes);
+	EXPECT_EQ(2, kt_stat(self->fd).msgs);
+	EXPECT_EQ(-EAGAIN, kipc_send(self->fd, bytes, 1, 0));
+	EXPECT_EQ(60, kt_recv(self->fd, 0, 0, 0, buf, sizeof(buf), NULL));
+	EXPECT_EQ(0, kipc_send(self->fd, bytes, 14, 0));
+	EXPECT_EQ(50, kt_recv(self->fd, 0, 0, 0, buf, sizeof(buf), NULL));
+	EXPECT_EQ(14, kt_recv(self->fd, 0, 0, 0, buf, sizeof(buf), NULL));
+	EXPECT_TRUE(kt_quiet(self->fd));
+}
+
+/* With the receiver that was to have it, killed, it comes back too; with the endpoint it ends */
+TEST_F(first_come, what_nobody_came_to_take)
+{
+	struct receiver *receiver = kt_new(struct receiver);
+	struct kt_job *job;
+	char buf[64];
+	int fd;
+
+	*receiver = (struct receiver){ .fd = self->fd, .type = 64 };
+	kt_one_cpu();
+	job = kt_start(KT_FORK, receive_so_much, receiver);
+	ASSERT_TRUE(kt_asleep(job));
+	kt_go_first(true);
+	EXPECT_EQ(0, kipc_send(self->fd, "kept", 4, 0));
+	kill(job->pid, SIGKILL);
+	kt_go_first(false);
+	EXPECT_EQ(KT_DIED - SIGKILL, kt_join(job));
+	EXPECT_EQ(1, kt_stat(self->fd).msgs);
+	EXPECT_EQ(4, kt_recv(self->fd, 0, KIPC_NONBLOCK, 0, buf, sizeof(buf), NULL));
+
+	fd = kt_private(self->dev, KIPC_OPEN_FIRST_COME, NULL);
+	receiver->fd = fd;
+	job = kt_start(KT_FORK, receive_so_much, receiver);
+	ASSERT_TRUE(kt_asleep(job));
+	kt_go_first(true);
+	EXPECT_EQ(0, kipc_send(fd, "ends", 4, 0));
+	EXPECT_EQ(0, kt_remove(self->dev, kt_id(fd)));
+	kt_go_first(false);
+	EXPECT_EQ(-EIDRM, kt_join(job));
+	close(fd);
+	EXPECT_TRUE(kt_quiet(self->fd));
 }
 
 /* Where nobody waits for room it means only whose part it is */

@@ -226,8 +226,7 @@ struct kipc_limits {
  * @max_size: largest message, bytes; 0: 8192
  * @max_msgs: most messages queued; 0: 256
  * @max_bytes: most payload bytes queued; 0: @max_size * 32; at least @max_size, but
- *	with FIRST_COME, where a larger message waits for SET to allow it, and nobody but
- *	its user's own later ones behind it
+ *	with FIRST_COME, where a larger message waits for SET to allow it
  * @reserved: 0
  *
  * Chosen at creation, changed by KIPC_IOC_SET, charged to the user who chooses.
@@ -410,9 +409,13 @@ struct kipc_endpoint {
  * Usually a user other than the owner may fill a part of a queue only, see SEND.
  * FIRST_COME makes one that anybody who may send there can fill, as those of
  * svipc(7) and mq_overview(7) are. There a message whose sender waits for room can be
- * neither received nor looked at, and room goes to who has waited longest,
- * whatever the priority. With RENDEZVOUS, where nobody waits for room, it means only
- * the first.
+ * neither received nor looked at. Room goes to who has waited longest of those for
+ * whose message it is enough, whatever the priority; one that needs more holds up no
+ * other, also none that comes later. A message that a receiver waits for takes no room,
+ * even before that receiver has run; but of such messages there are never more than
+ * max_bytes on their way, and one that comes back because the receive failed is queued
+ * beyond the capacity. With RENDEZVOUS, where nobody waits for room, it means only
+ * that no part is kept free.
  *
  * ID_ONLY returns 0 and no descriptor; @id is what operations on a device file
  * need. It asks for those of @rights that are given. An endpoint that is there is not kept by
