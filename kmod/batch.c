@@ -333,7 +333,7 @@ static unsigned int kipc_send_batch_post(struct kipc_send_batch *batch, unsigned
 			break;
 		}
 		kipc_share_get(ep, share);
-		*err = kipc_post(ep, msg, share, batch->deadline.never_sleep, &after);
+		*err = kipc_post(ep, msg, batch->file, share, batch->deadline.never_sleep, &after);
 		if (*err) {
 			kipc_share_put(ep, share, &after);
 			break;

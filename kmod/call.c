@@ -868,7 +868,7 @@ static long kipc_rpc_sync(struct kipc_rpc *rpc, struct kipc_file *file, struct k
 	if (!err)
 		err = kipc_rpc_allowed(file, ep, &call->msg);
 	if (!err)
-		err = kipc_post(ep, &call->msg, share, false, &after);
+		err = kipc_post(ep, &call->msg, file, share, false, &after);
 	if (err)
 		kipc_share_put(ep, share, &after);
 	kipc_unlock(ep, &after);
@@ -897,7 +897,7 @@ static int kipc_rpc_post(struct kipc_file *file, struct kipc_ep *ep, struct kipc
 	if (!err)
 		err = kipc_rpc_allowed(file, ep, &call->msg);
 	if (!err)
-		err = kipc_post(ep, &call->msg, share, true, &after);
+		err = kipc_post(ep, &call->msg, file, share, true, &after);
 	if (err) {
 		kipc_share_put(ep, share, &after);
 	} else {

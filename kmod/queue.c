@@ -34,10 +34,22 @@ static bool kipc_holds_back(const struct kipc_ep *ep)
 	       KIPC_ENDPOINT_FIRST_COME;
 }
 
-/* The place of one that must wait for room, if it does not get it at once */
-static u64 kipc_place_for_room(const struct kipc_ep *ep, u32 prio, u64 arrival)
+/*
+ * The turn of a task that waits: by arrival; on a handle with MQUEUE, where mqueue(7) does so, by
+ * its scheduling priority first. That is -1 to 139, lower first.
+ */
+static u64 kipc_turn(const struct kipc_file *file, u64 arrival)
 {
-	return kipc_place(kipc_holds_back(ep) ? KIPC_PRIO_MAX : prio, arrival);
+	u64 rank = file->as_mqueue ? current->prio + 2 : 0;
+
+	return rank << KIPC_ARRIVAL_BITS | arrival;
+}
+
+/* The place of one that must wait for room, if it does not get it at once */
+static u64 kipc_place_for_room(const struct kipc_ep *ep, const struct kipc_file *file, u32 prio,
+			       u64 arrival)
+{
+	return kipc_holds_back(ep) ? kipc_turn(file, arrival) : kipc_place(prio, arrival);
 }
 
 static struct kipc_queue *kipc_queue_of(struct kipc_ep *ep, const struct kipc_msg *msg)
@@ -447,12 +459,13 @@ static bool kipc_admissible(const struct kipc_ep *ep, const struct kipc_share *s
 
 bool kipc_writable(struct kipc_ep *ep, const struct kipc_share *share)
 {
+	u64 place = kipc_place(0, ep->arrivals);
 	/* FIRST_COME: max_bytes may be less, and for more than that there is never room */
 	u64 size = min_t(u64, ep->max_size, ep->max_bytes);
 
 	lockdep_assert_held(&ep->lock);
 	if ((!(ep->flags & KIPC_ENDPOINT_RENDEZVOUS) || ep->nr_waiting) &&
-	    kipc_admissible(ep, share, kipc_place_for_room(ep, 0, ep->arrivals), size))
+	    kipc_admissible(ep, share, place, size))
 		return true;
 	ep->want_room = true;
 	return false;
@@ -710,10 +723,10 @@ static void kipc_sent(struct kipc_ep *ep, const struct kipc_msg *msg)
 		kipc_ep_stamp(&ep->sent, msg->creds.pid);
 }
 
-int kipc_post(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_share *share, bool nowait,
-	      struct kipc_after *after)
+int kipc_post(struct kipc_ep *ep, struct kipc_msg *msg, const struct kipc_file *file,
+	      struct kipc_share *share, bool nowait, struct kipc_after *after)
 {
-	u64 place = kipc_place_for_room(ep, msg->prio, ep->arrivals);
+	u64 place = kipc_place_for_room(ep, file, msg->prio, ep->arrivals);
 	bool fits, wait;
 	int err;
 
@@ -1031,8 +1044,12 @@ int kipc_receiver_wait(struct kipc_ep *ep, struct kipc_receiver *receiver, struc
 	receiver->file = file->ep ? file : NULL;
 	receiver->task = current;
 	receiver->waiting = true;
-	receiver->node.key = receiver->select == KIPC_SELECT_ANY ? U64_MAX : receiver->type;
+	receiver->node.key = receiver->type;
 	receiver->node.place = ++ep->waits;
+	if (receiver->select == KIPC_SELECT_ANY) {
+		receiver->node.key = U64_MAX;
+		receiver->node.place = kipc_turn(file, ep->waits);
+	}
 	receiver->index = kipc_receiver_index(ep, receiver);
 	kipc_index_insert(receiver->index, &receiver->node);
 	if (receiver->file)
@@ -1072,16 +1089,22 @@ static void kipc_receiver_fail(struct kipc_ep *ep, struct kipc_receiver *receive
 static struct kipc_receiver *kipc_receiver_next(struct kipc_ep *ep, struct kipc_walk *walk)
 {
 	lockdep_assert_held(&ep->lock);
-	for (; walk->index < KIPC_WAITINGS; walk->index++, walk->key = 0, walk->place = 0) {
-		struct kipc_node *node = kipc_index_seek_upto(&ep->waiting[walk->index],
-							      walk->key, walk->place,
-							      walk->end);
+	while (walk->index < KIPC_WAITINGS) {
+		struct kipc_index *index = &ep->waiting[walk->index];
+		u64 rank = walk->place & ~KIPC_ARRIVAL_MASK;
+		struct kipc_node *node = kipc_index_seek_upto(index, walk->key, walk->place,
+							      rank | walk->end);
 
-		if (!node)
-			continue;
-		walk->key = node->key;
-		walk->place = node->place + 1;
-		return container_of(node, struct kipc_receiver, node);
+		if (node) {
+			walk->key = node->key;
+			walk->place = node->place + 1;
+			return container_of(node, struct kipc_receiver, node);
+		}
+		/* Who has a lower rank than 0 waits without a selector, see kipc_turn() */
+		node = kipc_index_seek(index, U64_MAX, (rank | KIPC_ARRIVAL_MASK) + 1);
+		walk->index += !node;
+		walk->key = node ? U64_MAX : 0;
+		walk->place = node ? node->place & ~KIPC_ARRIVAL_MASK : 0;
 	}
 	return NULL;
 }

@@ -4,8 +4,8 @@
  *
  * One order for all messages, admitted and blocked: priority, then arrival.
  * FIRST_COME is different: blocked messages are held back in a queue of their own, where
- * no receiver looks, and get room in the order of their arrival alone, but none waits for
- * one that needs more.
+ * no receiver looks, and get room in the order of their turns, of arrival that is, but none
+ * waits for one that needs more.
  * Invariants that hold whenever ep->lock is free:
  *
  * 1. No waiting receiver matches a message in the queue. Who puts a message
@@ -30,7 +30,7 @@
 
 /**
  * struct kipc_receiver - one RECV
- * @node: in @index, key = what to compare with, place = arrival (ep->lock)
+ * @node: in @index, key = what to compare with, place = its turn (ep->lock)
  * @index: in ep->waiting
  * @waiting: it waits (ep->lock)
  * @file: the handle it waits on, counted there; NULL: a device file
@@ -67,8 +67,8 @@ struct kipc_receiver {
  * @index: in ep->waiting
  * @key: the next one is at least there
  * @place: likewise
- * @end: ep->waits when it began: those behind this place came after it, and look
- *	themselves at what has changed
+ * @end: ep->waits when it began: those with a later arrival look themselves at what has
+ *	changed
  */
 struct kipc_walk {
 	unsigned int index;
@@ -121,14 +121,14 @@ struct kipc_msg *kipc_select_index(struct kipc_ep *ep, struct kipc_cursor *curso
 bool kipc_writable(struct kipc_ep *ep, const struct kipc_share *share);
 
 /*
- * Put a new message into the queue, or straight into the hands of a receiver.
+ * Put a new message from @file into the queue, or straight into the hands of a receiver.
  * The queue takes over one reference, and the one to @share. If the sender has
  * to wait (a call or SYNC always does) the calling task becomes the waiter, with
  * a reference of its own: -ENOSPC or -EDQUOT if there are too many. With @nowait
  * nobody waits: -EAGAIN if the message cannot be admitted.
  */
-int kipc_post(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_share *share, bool nowait,
-	      struct kipc_after *after);
+int kipc_post(struct kipc_ep *ep, struct kipc_msg *msg, const struct kipc_file *file,
+	      struct kipc_share *share, bool nowait, struct kipc_after *after);
 /* Put a delivered call back into its place */
 void kipc_requeue(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after);
 /* Nobody who comes now gets past those who wait: kipc_admit() is called soon */

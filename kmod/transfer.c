@@ -722,7 +722,7 @@ long kipc_send_msg(struct kipc_file *file, struct kipc_ep *ep, struct kipc_msg *
 	if (!err && msg->size > ep->max_size)
 		err = -EMSGSIZE;
 	if (!err) {
-		err = kipc_post(ep, msg, share, deadline->never_sleep, &after);
+		err = kipc_post(ep, msg, file, share, deadline->never_sleep, &after);
 		waiting = !err && msg->waiting;
 	}
 	if (err)

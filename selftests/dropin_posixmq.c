@@ -1093,6 +1093,105 @@ TEST_F(mq, receivers_get_messages_in_the_order_they_came)
 	}
 }
 
+/* What is sent to who waits is in the queue at no time, though who waited has not run yet */
+TEST_F(mq, a_message_that_is_waited_for_goes_to_who_waits)
+{
+	mqd_t queue = make_queue(self->name, O_RDWR | O_NONBLOCK, 1);
+	struct op *op = kt_new(struct op);
+	struct kt_job *job;
+	long now;
+
+	ASSERT_LE(0, queue);
+	op->queue = mq_open(self->name, O_RDWR);
+	ASSERT_LE(0, op->queue);
+	kt_one_cpu();
+	job = kt_start(KT_FORK, do_receive, op);
+	ASSERT_TRUE(waits(job));
+	kt_go_first(true);
+	EXPECT_WORKS(put(queue, "first", 1));
+	now = queued(queue);
+	EXPECT_WORKS(put(queue, "second", 9));
+	EXPECT_FAILS(EAGAIN, put(queue, "third", 9));
+	EXPECT_FALSE(job->done);
+	kt_go_first(false);
+	EXPECT_EQ(0, now);
+	EXPECT_EQ(5, kt_join(job));
+	EXPECT_STREQ("first", op->got);
+	EXPECT_EQ(1, queued(queue));
+	EXPECT_TRUE(next_is(queue, "second", 9));
+}
+
+struct nice_op {
+	struct op op;
+	int nice;
+	bool real_time;
+	long (*what)(void *arg);
+};
+
+static long do_nicely(void *arg)
+{
+	struct nice_op *op = arg;
+	const struct sched_param param = { .sched_priority = op->real_time };
+
+	kt_need(!setpriority(PRIO_PROCESS, 0, op->nice));
+	if (op->real_time)
+		kt_need(!sched_setscheduler(0, SCHED_FIFO, &param));
+	return op->what(&op->op);
+}
+
+/* In the order in which they came; and in which they have their turn */
+static const struct nice_op nice_ops[] = {
+	{ .nice = 5 }, { .nice = 0 }, { .nice = 5 }, { .nice = -5 }, { .nice = 0 },
+	{ .real_time = true },
+};
+static const int turns[ARRAY_SIZE(nice_ops)] = { 5, 3, 1, 4, 0, 2 };
+
+TEST_F(mq, receivers_of_higher_priority_go_first)
+{
+	mqd_t queue = make_queue(self->name, O_RDWR, 1);
+	struct nice_op *ops = kt_shared(sizeof(nice_ops));
+	struct kt_job *jobs[ARRAY_SIZE(nice_ops)];
+
+	ASSERT_LE(0, queue);
+	memcpy(ops, nice_ops, sizeof(nice_ops));
+	for (unsigned int i = 0; i < ARRAY_SIZE(nice_ops); i++) {
+		ops[i].op.queue = queue;
+		ops[i].what = do_receive;
+		jobs[i] = kt_start(ways[i % 2], do_nicely, &ops[i]);
+		ASSERT_TRUE(waits(jobs[i]));
+	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(nice_ops); i++) {
+		EXPECT_WORKS(put(queue, "x", i));
+		EXPECT_EQ(1, kt_join(jobs[turns[i]]));
+		EXPECT_EQ(i, ops[turns[i]].op.prio);
+	}
+}
+
+TEST_F(mq, senders_of_higher_priority_go_first)
+{
+	mqd_t queue = make_queue(self->name, O_RDWR, 1);
+	struct nice_op *ops = kt_shared(sizeof(nice_ops));
+	struct kt_job *jobs[ARRAY_SIZE(nice_ops)];
+	static const char *const texts[] = { "a", "b", "c", "d", "e", "f" };
+
+	ASSERT_LE(0, queue);
+	memcpy(ops, nice_ops, sizeof(nice_ops));
+	EXPECT_WORKS(put(queue, "first", 0));
+	for (unsigned int i = 0; i < ARRAY_SIZE(nice_ops); i++) {
+		ops[i].op.queue = queue;
+		ops[i].op.text = texts[i];
+		ops[i].op.prio = i;
+		ops[i].what = do_send;
+		jobs[i] = kt_start(ways[i % 2], do_nicely, &ops[i]);
+		ASSERT_TRUE(waits(jobs[i]));
+	}
+	EXPECT_TRUE(next_is(queue, "first", 0));
+	for (unsigned int i = 0; i < ARRAY_SIZE(nice_ops); i++) {
+		EXPECT_EQ(0, kt_join(jobs[turns[i]]));
+		EXPECT_TRUE(next_is(queue, texts[turns[i]], (unsigned int)turns[i]));
+	}
+}
+
 TEST_F(mq, senders_get_room_in_the_order_they_came)
 {
 	mqd_t queue = make_queue(self->name, O_RDWR, 1);

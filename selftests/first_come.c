@@ -4,6 +4,7 @@
  * arrival alone. Their room without shares is in quota.c.
  */
 #include <poll.h>
+#include <sys/resource.h>
 
 #include "common.h"
 #include "harness.h"
@@ -357,6 +358,21 @@ TEST_F(first_come, many_do_not_fit)
 	EXPECT_TRUE(kt_quiet(self->fd));
 }
 
+struct nice_receiver {
+	int fd, nice;
+	uint32_t room;
+};
+
+static long receive_nicely(void *arg)
+{
+	const struct nice_receiver *receiver = arg;
+	char buf[128];
+	struct kipc_op_recv op = kt_recv_op(buf, receiver->room, NULL);
+
+	kt_need(!setpriority(PRIO_PROCESS, 0, receiver->nice));
+	return kt_op_recv(receiver->fd, &op);
+}
+
 static long receive_so_much(void *arg)
 {
 	const struct receiver *receiver = arg;
@@ -465,6 +481,41 @@ TEST_F(first_come, what_nobody_came_to_take)
 	kt_go_first(false);
 	EXPECT_EQ(-EIDRM, kt_join(job));
 	close(fd);
+	EXPECT_TRUE(kt_quiet(self->fd));
+}
+
+/* Of all turns that handles with MQUEUE have */
+TEST_F(first_come, all_who_wait_by_priority_are_told)
+{
+	static const int nices[] = { 5, 0, -5, 0 };
+	enum { NR = sizeof(nices) / sizeof(nices[0]) };
+	struct kipc_endpoint larger = { .attr = { .max_size = 65, .max_msgs = 2, .max_bytes = 65 } };
+	struct nice_receiver *receivers = kt_shared(NR * sizeof(*receivers));
+	struct kt_job *jobs[NR];
+	int mqueue;
+
+	mqueue = (int)kt_openl(self->dev, .flags = KIPC_OPEN_ANY_OWNER | KIPC_OPEN_MQUEUE,
+			       .id = kt_id(self->fd), .rights = KT_ALL_RIGHTS);
+	ASSERT_LE(0, mqueue);
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < NR; i++) {
+			/* The last one without that flag */
+			receivers[i] = (struct nice_receiver){
+				.fd = i == NR - 1 && !round ? self->fd : mqueue,
+				.nice = nices[i], .room = 64 + (uint32_t)round };
+			jobs[i] = kt_start(i % 2 ? KT_THREAD : KT_FORK, receive_nicely,
+					   &receivers[i]);
+			ASSERT_TRUE(kt_asleep(jobs[i]));
+		}
+		if (round) {
+			EXPECT_EQ(0, kipc_shutdown(mqueue));
+		} else {
+			EXPECT_EQ(0, kipc_set(self->fd, 0, KIPC_SET_CAPACITY, &larger));
+		}
+		for (int i = 0; i < NR; i++)
+			EXPECT_EQ(round ? -ESHUTDOWN : -EMSGSIZE, kt_join(jobs[i]));
+	}
+	close(mqueue);
 	EXPECT_TRUE(kt_quiet(self->fd));
 }
 

@@ -118,7 +118,7 @@
 #define KIPC_OPEN_NORESTART	(1U << 12)	/* a handled signal is always EINTR */
 #define KIPC_OPEN_ID_ONLY	(1U << 13)	/* make no handle: the id is enough */
 #define KIPC_OPEN_FIRST_COME	(1U << 14)	/* no user's part of the queue is kept free */
-#define KIPC_OPEN_MQUEUE	(1U << 15)	/* read(2) and poll(2) as with mqueue(7) */
+#define KIPC_OPEN_MQUEUE	(1U << 15)	/* read(2), poll(2), turns as with mqueue(7) */
 
 /* Flags of messages, receives, calls and replies */
 #define KIPC_NONBLOCK		(1U << 0)	/* never wait: EAGAIN */
@@ -428,7 +428,9 @@ struct kipc_endpoint {
  * waits. QSIZE are the payload bytes queued; the others are of NOTIFY, in numbers of
  * sigevent(7), where EVENTFD is SIGEV_THREAD (0 where nobody is to be told).
  * write(2) is EINVAL. poll(2) tells of messages and of room, whichever right it has, and
- * never RDHUP; O_ASYNC has no effect.
+ * never RDHUP; O_ASYNC has no effect. Tasks that wait on such handles, to receive without
+ * selector or for room at a FIRST_COME endpoint, have their turn by scheduling priority,
+ * then by arrival.
  * Not with ID_ONLY (EINVAL).
  *
  * Impostors: an existing endpoint whose creator is neither root (uid 0 of the
