@@ -775,6 +775,51 @@ TEST_F(sysv, addresses_that_fault)
 }
 
 /* Pages that a system call may read, but no other process: those of vdso(7), say */
+static long two_errors_as_other(void *arg)
+{
+	long *last = (long *)((char *)kt_hole() - sizeof(long)), ret = 0;
+	const int id = *(int *)arg;
+
+	*last = 1;
+	ret |= msgsnd(id, last, 1, 0) != -1 || errno != EFAULT;
+	ret |= (snd_bytes(id, 1, DEFAULT_MSGMAX + 1, 0) != -EINVAL) << 1;
+	ret |= (snd_bytes(id, 1, 1, 0) != -EACCES) << 2;
+	return ret;
+}
+
+/* The message is looked at before the queue */
+TEST_F(sysv, calls_with_two_errors)
+{
+	const size_t half = DEFAULT_MSGMAX / 2;
+	char *hole = kt_hole();
+	long *last = (long *)(hole - sizeof(long));
+	struct message *most = (struct message *)(hole - sizeof(long) - half);
+
+	EXPECT_EQ(0, kt_run(KT_AS(KT_UID_A), two_errors_as_other, &self->id));
+	*last = 1;
+	EXPECT_EQ(-1, msgsnd(INT_MAX, last, 1, 0));
+	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(-1, msgsnd(INT_MAX, last, 0, 0));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(-1, msgsnd(-1, last, 1, 0));
+	EXPECT_EQ(EINVAL, errno);
+	most->type = 1;
+	EXPECT_EQ(-1, msgsnd(INT_MAX, most, half, 0));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(-1, msgsnd(INT_MAX, most, half + 1, 0));
+	EXPECT_EQ(EFAULT, errno);
+	/* So it is where a copy will go: as many bytes as there is room for, from the type on */
+	EXPECT_EQ(0, snd(self->id, 1, "x", 0));
+	EXPECT_EQ(-1, msgrcv(INT_MAX, last, sizeof(long) + 1, 0, MSG_COPY | IPC_NOWAIT));
+	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(-1, msgrcv(self->id, most, sizeof(long) + half + 1, 0, MSG_COPY | IPC_NOWAIT));
+	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(-1, msgrcv(INT_MAX, most, sizeof(long) + half, 0, MSG_COPY | IPC_NOWAIT));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(1, msgrcv(self->id, most, sizeof(long) + half, 0, MSG_COPY | IPC_NOWAIT));
+	EXPECT_EQ(1, msgrcv(self->id, most, DEFAULT_MSGMAX, 0, IPC_NOWAIT));
+}
+
 TEST_F(sysv, memory_that_is_not_ordinary)
 {
 	unsigned long start = 0;

@@ -347,6 +347,23 @@ int dropin_fetch(void *to, const void *from, size_t size)
 	return 0;
 }
 
+int dropin_legible(const void *at, size_t size)
+{
+	uintptr_t first = (uintptr_t)at, last = first + size - 1;
+	int saved = errno, err = 0;
+
+	if (size && last < first)
+		return -EFAULT;
+	while (size && !err && first <= last) {
+		err = look_at(first);
+		first = ((first >> PAGE_SHIFT) + 1) << PAGE_SHIFT;
+		if (!first)
+			break;
+	}
+	errno = saved;
+	return err;
+}
+
 const struct kipc_result dropin_nowhere;
 
 /* A futex operation that adds 0 there writes, and changes nothing. No thread waits at @none. */

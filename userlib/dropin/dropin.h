@@ -89,6 +89,17 @@ int dropin_refuse(int error);
 int dropin_fetch(void *to, const void *from, size_t size);
 
 /**
+ * dropin_legible() - can the program's memory be read, all of it?
+ * @at: where
+ * @size: bytes
+ *
+ * One system call for each page; leaves errno alone.
+ *
+ * Return: 0 or -EFAULT.
+ */
+int dropin_legible(const void *at, size_t size);
+
+/**
  * dropin_room() - can the program's memory be written?
  * @at: where
  * @size: bytes, at most a page

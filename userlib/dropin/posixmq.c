@@ -9,6 +9,9 @@
 #include <limits.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define NS_PER_SEC 1000000000
 
@@ -134,6 +137,22 @@ static int open_new(const char *name, int oflag, mode_t mode, const struct mq_at
 	}
 }
 
+/* Linux takes the descriptor first: when there is none, nothing else that is wrong matters */
+static int earlier_error(const char *name, int error)
+{
+	int saved = errno, fd;
+
+	if (!name[1] || error == -EFAULT || strnlen(name, PATH_MAX) == PATH_MAX)
+		return error;
+	fd = (int)syscall(SYS_epoll_create1, EPOLL_CLOEXEC);
+	if (fd >= 0)
+		syscall(SYS_close, fd);
+	else if (errno == EMFILE || errno == ENFILE)
+		error = -errno;
+	errno = saved;
+	return error;
+}
+
 /* The attributes matter only if the queue is made, so that is tried last */
 static int queue_open(const char *name, int oflag, mode_t mode, const struct mq_attr *wanted)
 {
@@ -150,10 +169,10 @@ static int queue_open(const char *name, int oflag, mode_t mode, const struct mq_
 	do {
 		ret = open_old(name, oflag);
 		if (ret != -ENOENT || !(oflag & O_CREAT) || !name[1])
-			return ret;
+			break;
 		ret = open_new(name, oflag, mode, wanted ? &attr : NULL);
 	} while (ret == -EEXIST && !(oflag & O_EXCL));
-	return ret;
+	return ret < 0 ? earlier_error(name, ret) : ret;
 }
 
 typedef mqd_t open_fn(const char *name, int oflag, ...);

@@ -331,9 +331,21 @@ static bool grow(uint32_t id, size_t size)
 	return dropin_ioctl(KIPC_IOC_SET, &op) >= 0;
 }
 
+/*
+ * Linux has looked at the message before it looks for the queue, kipc the other way round: of two
+ * errors the first one counts.
+ */
+static int earlier_error(const char *text, size_t size, int error)
+{
+	if (size > (unsigned int)get_limits().msgmax)
+		return -EINVAL;
+	return dropin_legible(text, size) ? -EFAULT : error;
+}
+
 static int send_message(int id, const void *msgp, size_t size, int flags)
 {
 	struct kipc_op_send op = { .deadline = KIPC_FOREVER };
+	const char *text = (const char *)msgp + sizeof(long);
 	long type = 0;
 	int ret;
 
@@ -345,10 +357,12 @@ static int send_message(int id, const void *msgp, size_t size, int flags)
 	op.flags = TRANSFER_FLAGS | ((flags & IPC_NOWAIT) ? KIPC_NONBLOCK : 0);
 	op.endpoint = (uint32_t)id;
 	op.type = (uint64_t)type;
-	op.payload = libkipc_bytes((const char *)msgp + sizeof(type), size);
+	op.payload = libkipc_bytes(text, size);
 	ret = transfer(KIPC_IOC_SEND, &op);
 	if (ret == -EMSGSIZE && grow(op.endpoint, size))
 		ret = transfer(KIPC_IOC_SEND, &op);
+	if (ret == -EINVAL || ret == -EACCES)
+		ret = earlier_error(text, size, ret);
 	return ret == -EMSGSIZE ? -EINVAL : ret;
 }
 
@@ -414,6 +428,9 @@ static ssize_t receive_message(int id, void *msgp, size_t size, long type, int f
 	if (flags & MSG_COPY) {
 		if (flags & MSG_EXCEPT || !(flags & IPC_NOWAIT))
 			return dropin_refuse(-EINVAL);
+		/* Linux reads so many bytes there, from the type on, before it looks for the queue */
+		if (dropin_legible(msgp, (size_t)least(size, (unsigned int)get_limits().msgmax)))
+			return dropin_refuse(-EFAULT);
 		ret = copy_message(&op, type, flags);
 	} else {
 		op.type = choose(&op, type, flags);
