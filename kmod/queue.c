@@ -49,7 +49,9 @@ static u64 kipc_turn(const struct kipc_file *file, u64 arrival)
 static u64 kipc_place_for_room(const struct kipc_ep *ep, const struct kipc_file *file, u32 prio,
 			       u64 arrival)
 {
-	return kipc_holds_back(ep) ? kipc_turn(file, arrival) : kipc_place(prio, arrival);
+	if (unlikely(kipc_holds_back(ep)))
+		return kipc_turn(file, arrival);
+	return kipc_place(prio, arrival);
 }
 
 static struct kipc_queue *kipc_queue_of(struct kipc_ep *ep, const struct kipc_msg *msg)
@@ -452,9 +454,8 @@ static bool kipc_admissible(const struct kipc_ep *ep, const struct kipc_share *s
 	/* At a rendezvous those who wait, wait for receivers: they take nobody's room */
 	if (ep->flags & KIPC_ENDPOINT_RENDEZVOUS)
 		return true;
-	if (place > ep->full_from)
-		return false;
-	return kipc_holds_back(ep) || !ahead || place < kipc_msg_place(ahead);
+	return place <= ep->full_from &&
+	       (!ahead || kipc_holds_back(ep) || place < kipc_msg_place(ahead));
 }
 
 bool kipc_writable(struct kipc_ep *ep, const struct kipc_share *share)
@@ -471,7 +472,7 @@ bool kipc_writable(struct kipc_ep *ep, const struct kipc_share *share)
 	return false;
 }
 
-static void kipc_charge(struct kipc_ep *ep, struct kipc_msg *msg)
+static inline void kipc_charge(struct kipc_ep *ep, struct kipc_msg *msg)
 {
 	ep->msgs++;
 	ep->bytes += msg->size;
@@ -495,7 +496,8 @@ static void kipc_made_room(struct kipc_ep *ep, struct kipc_after *after)
 	kipc_tell_writable(ep, after);
 }
 
-static void kipc_uncharge(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after)
+static inline void kipc_uncharge(struct kipc_ep *ep, struct kipc_msg *msg,
+				 struct kipc_after *after)
 {
 	if (!msg->charged) {
 		if (unlikely(msg->handed)) {
@@ -687,7 +689,7 @@ static noinline void kipc_discount(struct kipc_ep *ep, struct kipc_msg *msg,
 }
 
 /* It has come back: it is in the queue after all, beyond the capacity if need be */
-static void kipc_recharge(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after)
+static noinline void kipc_recharge(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after)
 {
 	kipc_uncharge(ep, msg, after);
 	kipc_charge(ep, msg);
