@@ -87,14 +87,11 @@ static inline void kipc_unlock_and_do(struct kipc_ep *ep, struct kipc_after *aft
 static noinline void kipc_unlock_admit(struct kipc_ep *ep, struct kipc_after *after)
 	__releases(&ep->lock)
 {
-	bool more = true;
 	u64 place = 0;
+	bool more;
 
 	/* A section that has woken a batch already leaves the admissions to the next */
-	if (after->nr_tasks + KIPC_BATCH > KIPC_AFTER_MAX)
-		kipc_admit_later(ep);
-	else
-		more = kipc_admit(ep, &place, after);
+	more = after->nr_tasks + KIPC_BATCH > KIPC_AFTER_MAX || kipc_admit(ep, &place, after);
 	kipc_unlock_and_do(ep, after);
 	while (more) {
 		cond_resched();

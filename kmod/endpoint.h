@@ -170,7 +170,8 @@ struct kipc_cursor {
  * @max_bytes: capacity in bytes
  * @msgs: messages charged
  * @bytes: bytes charged
- * @handed: bytes of messages handed to who waited for them, and not charged (kipc_hand_over())
+ * @handed: what messages weigh that were handed to who waited for them and are not charged,
+ *	see kipc_discount()
  * @refused: sends refused, ever
  * @calls: calls delivered and unanswered
  * @handles: handles
@@ -181,7 +182,7 @@ struct kipc_cursor {
  * @next_token: next delivery token
  * @full_from: place of the first blocked message that waits for room which
  *	anybody could use, or where kipc_admit() stands; U64_MAX if none: nobody behind it
- *	may be admitted
+ *	may be admitted, but with FIRST_COME
  * @notify: who is told of a first message, or NULL
  * @notifies: how many of those there have been
  * @cursor: of who counts messages in several holds of the lock, or NULL

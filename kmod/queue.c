@@ -40,8 +40,11 @@ static bool kipc_holds_back(const struct kipc_ep *ep)
  */
 static u64 kipc_turn(const struct kipc_file *file, u64 arrival)
 {
-	u64 rank = file->as_mqueue ? current->prio + 2 : 0;
+	u64 rank = 0;
 
+	/* Others may be changing it: either will do */
+	if (file->as_mqueue)
+		rank = data_race(READ_ONCE(current->prio)) + 2;
 	return rank << KIPC_ARRIVAL_BITS | arrival;
 }
 
@@ -440,10 +443,7 @@ static bool kipc_share_fits(const struct kipc_ep *ep, const struct kipc_share *s
 	       kipc_share_allows(ep->max_bytes, ep->bytes - share->bytes, share->bytes + size);
 }
 
-/*
- * Would a message be admitted? Nobody gets past who waits already; but with FIRST_COME only
- * past a pass of kipc_admit() nobody does, as all it has left behind do not fit.
- */
+/* Would a message be admitted? Nobody gets past who waits already, but with FIRST_COME */
 static bool kipc_admissible(const struct kipc_ep *ep, const struct kipc_share *share, u64 place,
 			    u64 size)
 {
@@ -452,10 +452,9 @@ static bool kipc_admissible(const struct kipc_ep *ep, const struct kipc_share *s
 	if (!kipc_fits(ep, size) || !kipc_share_fits(ep, share, size))
 		return false;
 	/* At a rendezvous those who wait, wait for receivers: they take nobody's room */
-	if (ep->flags & KIPC_ENDPOINT_RENDEZVOUS)
+	if (ep->flags & (KIPC_ENDPOINT_RENDEZVOUS | KIPC_ENDPOINT_FIRST_COME))
 		return true;
-	return place <= ep->full_from &&
-	       (!ahead || kipc_holds_back(ep) || place < kipc_msg_place(ahead));
+	return place <= ep->full_from && (!ahead || place < kipc_msg_place(ahead));
 }
 
 bool kipc_writable(struct kipc_ep *ep, const struct kipc_share *share)
@@ -470,6 +469,19 @@ bool kipc_writable(struct kipc_ep *ep, const struct kipc_share *share)
 		return true;
 	ep->want_room = true;
 	return false;
+}
+
+/* What @msg counts among those that are handed over: as in what the capacity is charged as */
+static u64 kipc_weight(const struct kipc_msg *msg)
+{
+	return msg->size + KIPC_MSG_COST;
+}
+
+/* A message that was handed over is not on its way any more */
+static noinline void kipc_arrived(struct kipc_ep *ep, struct kipc_msg *msg)
+{
+	msg->handed = false;
+	ep->handed -= kipc_weight(msg);
 }
 
 static inline void kipc_charge(struct kipc_ep *ep, struct kipc_msg *msg)
@@ -496,22 +508,24 @@ static void kipc_made_room(struct kipc_ep *ep, struct kipc_after *after)
 	kipc_tell_writable(ep, after);
 }
 
-static inline void kipc_uncharge(struct kipc_ep *ep, struct kipc_msg *msg,
-				 struct kipc_after *after)
+static inline void kipc_release(struct kipc_ep *ep, struct kipc_msg *msg)
 {
-	if (!msg->charged) {
-		if (unlikely(msg->handed)) {
-			msg->handed = false;
-			ep->handed -= msg->size;
-		}
-		return;
-	}
 	ep->msgs--;
 	ep->bytes -= msg->size;
 	msg->share->msgs--;
 	msg->share->bytes -= msg->size;
 	msg->charged = false;
-	kipc_made_room(ep, after);
+}
+
+static inline void kipc_uncharge(struct kipc_ep *ep, struct kipc_msg *msg,
+				 struct kipc_after *after)
+{
+	if (msg->charged) {
+		kipc_release(ep, msg);
+		kipc_made_room(ep, after);
+	} else if (unlikely(msg->handed)) {
+		kipc_arrived(ep, msg);
+	}
 }
 
 /* Its sender counts as a waiter no more */
@@ -547,7 +561,7 @@ static noinline void kipc_block(struct kipc_ep *ep, struct kipc_msg *msg)
 	rb_add_cached(&share->stalled, &ep->stalled, kipc_stalled_less);
 	/* As kipc_admit() finds it: behind one of its share it waits for that one, not for room */
 	if (first && !(ep->flags & (KIPC_ENDPOINT_RENDEZVOUS | KIPC_ENDPOINT_FIRST_COME)) &&
-	    !kipc_fits(ep, msg->size) && kipc_share_fits(ep, share, msg->size))
+	    msg->size <= ep->max_bytes && !kipc_fits(ep, msg->size) && kipc_share_fits(ep, share, msg->size))
 		ep->full_from = min(ep->full_from, kipc_msg_place(msg));
 	trace_kipc_block(ep, msg);
 }
@@ -637,7 +651,8 @@ static void kipc_dequeue(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_a
 	}
 	if (blocked) {
 		kipc_unblock(ep, msg);
-		kipc_made_room(ep, after);	/* others may have stood behind it */
+		if (!kipc_holds_back(ep))
+			kipc_made_room(ep, after);	/* others may have stood behind it */
 	}
 }
 
@@ -674,24 +689,25 @@ struct kipc_msg *kipc_claim_next(struct kipc_ep *ep, const struct kipc_receiver 
 
 /*
  * At a FIRST_COME endpoint what somebody waits for is in the queue at no time, and takes
- * nobody's room; but all that is on its way so may not be more than the queue.
+ * nobody's room; but all that is on its way so may not be more than the queue has room for.
  */
 static noinline void kipc_discount(struct kipc_ep *ep, struct kipc_msg *msg,
-				   const struct kipc_receiver *receiver, struct kipc_after *after)
+				   const struct kipc_receiver *receiver)
 {
-	if (msg->call || msg->size > ep->max_bytes || ep->handed > ep->max_bytes - msg->size)
+	if (msg->call ||
+	    ep->handed + kipc_weight(msg) > ep->max_bytes + (u64)ep->max_msgs * KIPC_MSG_COST)
 		return;
-	kipc_uncharge(ep, msg, after);
+	kipc_release(ep, msg);
 	msg->handed = true;
-	ep->handed += msg->size;
+	ep->handed += kipc_weight(msg);
 	if (ep->flags & KIPC_ENDPOINT_PERSIST)
 		kipc_ep_stamp(&ep->received, task_tgid(receiver->task));
 }
 
 /* It has come back: it is in the queue after all, beyond the capacity if need be */
-static noinline void kipc_recharge(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after)
+static noinline void kipc_recharge(struct kipc_ep *ep, struct kipc_msg *msg)
 {
-	kipc_uncharge(ep, msg, after);
+	kipc_arrived(ep, msg);
 	kipc_charge(ep, msg);
 }
 
@@ -700,7 +716,7 @@ static void kipc_hand_over(struct kipc_ep *ep, struct kipc_msg *msg,
 {
 	kipc_begin_claim(ep, msg);
 	if (unlikely(kipc_holds_back(ep)))
-		kipc_discount(ep, msg, receiver, after);
+		kipc_discount(ep, msg, receiver);
 	kipc_receiver_remove(ep, receiver, after);
 	kipc_after_wake(after, receiver->task);
 	/* The last access to the receiver, see kipc_take(); pairs with its acquire */
@@ -827,19 +843,14 @@ static struct kipc_msg *kipc_admit_next(struct kipc_ep *ep, u64 place)
 	return share ? blocked_msg(rb_first_cached(&share->blocked)) : NULL;
 }
 
-void kipc_admit_later(struct kipc_ep *ep)
-{
-	lockdep_assert_held(&ep->lock);
-	ep->full_from = 0;
-}
-
 /*
  * One pass goes through the shares in the order of their first blocked message.
- * One that has its share is passed over; one that waits for room which anybody could
+ * One that has its share is passed over, as is one for which there will be no room
+ * before SET makes some; one that waits for room which anybody could
  * use ends the pass, and full_from remembers it. With FIRST_COME the pass goes through
  * all blocked messages, and one that does not fit holds up nobody behind it.
  * Between two batches full_from is where the pass stands, so that nobody gets past it:
- * who comes then waits, or is told EAGAIN, as if the queue were full.
+ * who comes then waits, or is told EAGAIN, as if the queue were full (but with FIRST_COME).
  *
  * It takes half a batch: a sender is woken and, for a message that was held back, a receiver.
  */
@@ -859,7 +870,7 @@ noinline bool kipc_admit(struct kipc_ep *ep, u64 *place, struct kipc_after *afte
 		if (!msg)
 			return false;
 		*place = kipc_msg_place(msg);
-		if (!kipc_share_fits(ep, msg->share, msg->size))
+		if (msg->size > ep->max_bytes || !kipc_share_fits(ep, msg->share, msg->size))
 			continue;
 		if (!kipc_fits(ep, msg->size)) {
 			if (kipc_holds_back(ep) && kipc_fits(ep, 0))
@@ -977,14 +988,15 @@ noinline void kipc_unclaim(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc
 {
 	lockdep_assert_held(&ep->lock);
 	if (unlikely(msg->handed))
-		kipc_recharge(ep, msg, after);
+		kipc_recharge(ep, msg);
 	if (!kipc_sender_allowed(ep, msg))
 		kipc_giveup(ep, msg, -EACCES, after);
 	if (kipc_claim_void(ep, msg, after))
 		return;
 	hlist_del_init(&msg->link);
-	if (!msg->charged)
-		after->room = true;	/* it may be admitted by now */
+	/* It may be admitted by now, or be handed to another one who waits */
+	if (!msg->charged || kipc_holds_back(ep))
+		kipc_made_room(ep, after);
 	kipc_offer(ep, msg, after);
 }
 

@@ -12,7 +12,7 @@
  *    into the queue, other than to hold it back, offers it to the waiting receivers first
  *    (direct handoff).
  * 2. A blocked message that would fit waits only for room, or behind one that
- *    does (FIRST_COME: for kipc_admit()): who makes room admits (kipc_after.room).
+ *    does (but with FIRST_COME): who makes room admits (kipc_after.room).
  * 3. A message is in the queue exactly while BLOCKED or QUEUED, in ep->claims
  *    exactly while CLAIMED and not aborted.
  *
@@ -131,8 +131,6 @@ int kipc_post(struct kipc_ep *ep, struct kipc_msg *msg, const struct kipc_file *
 	      struct kipc_share *share, bool nowait, struct kipc_after *after);
 /* Put a delivered call back into its place */
 void kipc_requeue(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after);
-/* Nobody who comes now gets past those who wait: kipc_admit() is called soon */
-void kipc_admit_later(struct kipc_ep *ep);
 /* Admit blocked messages behind *@place, a batch; true: there may be more */
 bool kipc_admit(struct kipc_ep *ep, u64 *place, struct kipc_after *after);
 

@@ -451,6 +451,45 @@ TEST_F(first_come, what_comes_back_is_in_the_queue)
 	EXPECT_TRUE(kt_quiet(self->fd));
 }
 
+static long receive_nowhere(void *arg)
+{
+	char buf[64];
+	struct kipc_op_recv op = kt_recv_op(buf, sizeof(buf), NULL);
+
+	op.result = kt_ptr(kt_hole());
+	return kt_op_recv(*(int *)arg, &op);
+}
+
+/* Nor more messages than the queue itself may have, though they have no bytes */
+TEST_F(first_come, what_is_waited_for_is_bounded)
+{
+	enum { NR = 40 };
+	int *fd = kt_shared(sizeof(*fd));
+	struct kt_job *jobs[NR];
+	char letter[1];
+	long sent = 0;
+
+	*fd = self->fd;
+	kt_one_cpu();
+	for (int i = 0; i < NR; i++) {
+		jobs[i] = kt_start(KT_THREAD, receive_nowhere, fd);
+		ASSERT_TRUE(kt_asleep(jobs[i]));
+	}
+	kt_go_first(true);
+	for (int i = 0; i < NR; i++)
+		sent += !kipc_send(self->fd, "", 0, 0);
+	kt_go_first(false);
+	EXPECT_EQ(4, sent);
+	/* All who wait try it, in vain */
+	for (int i = 0; i < NR; i++)
+		EXPECT_EQ(-EFAULT, kt_join(jobs[i]));
+	EXPECT_EQ(4, kt_stat(self->fd).msgs);
+	EXPECT_EQ(-EAGAIN, kipc_send(self->fd, "", 0, 0));
+	for (int i = 0; i < 4; i++)
+		EXPECT_EQ(0, kt_recv(self->fd, 0, KIPC_ANYSIZE, 0, letter, 1, NULL));
+	EXPECT_TRUE(kt_quiet(self->fd));
+}
+
 /* With the receiver that was to have it, killed, it comes back too; with the endpoint it ends */
 TEST_F(first_come, what_nobody_came_to_take)
 {

@@ -5,6 +5,7 @@
  * The tests run as root and speak for ordinary users (kt_do_as), because root
  * is exempt from the limits per user.
  */
+#include <poll.h>
 #include <sys/syscall.h>
 
 #include "common.h"
@@ -770,6 +771,36 @@ TEST_F(quota, p13_who_is_over_its_share_holds_up_nobody)
 }
 
 /* Who is beyond a limit that was lowered may still take less */
+/* SET can make an endpoint smaller than a message that waits: others do not wait with it */
+TEST_F(quota, p13_who_waits_for_more_than_there_may_be_holds_up_nobody)
+{
+	static const char bytes[64] = "too large";
+	struct kipc_endpoint room = { .attr = { .max_size = 64, .max_msgs = 8, .max_bytes = 64 } };
+	int fd = kt_private_mode(self->dev, 0, 0622, &room.attr);
+	struct kipc_op_send *send = kt_new(struct kipc_op_send);
+	struct pollfd poller = { .fd = fd, .events = POLLOUT };
+	struct kt_job *job;
+	char buf[64];
+
+	EXPECT_EQ(0, kt_send(fd, 0, 1, 0, bytes, 64));
+	*send = kt_send_op(bytes, 64);
+	send->endpoint = kt_id(fd);
+	send->type = 2;
+	job = kt_start_ioctl(KT_AS(KT_UID_A), self->dev, KIPC_IOC_SEND, send);
+	ASSERT_TRUE(kt_asleep(job));
+	room.attr.max_size = 8;
+	room.attr.max_bytes = 8;
+	EXPECT_EQ(0, kipc_set(fd, 0, KIPC_SET_CAPACITY, &room));
+	EXPECT_EQ(64, kt_recv(fd, 0, KIPC_TYPE_EQ | KIPC_ANYSIZE, 1, buf, sizeof(buf), NULL));
+	EXPECT_EQ(0, kt_stat(fd).msgs);
+	EXPECT_EQ(1, poll(&poller, 1, 0));
+	EXPECT_EQ(0, kt_send(fd, 0, 1, 0, bytes, 1));
+	EXPECT_EQ(1, kt_recv(fd, 0, KIPC_TYPE_EQ, 1, buf, sizeof(buf), NULL));
+	EXPECT_EQ(64, kt_recv(fd, 0, KIPC_ANYSIZE, 0, buf, sizeof(buf), NULL));
+	EXPECT_EQ(0, kt_join(job));
+	close(fd);
+}
+
 TEST_F(quota, p10_less_capacity_is_never_refused)
 {
 	struct kipc_attr attr = { .max_size = 4096, .max_bytes = 65536, .max_msgs = 1 };

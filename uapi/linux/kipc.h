@@ -412,9 +412,9 @@ struct kipc_endpoint {
  * neither received nor looked at. Room goes to who has waited longest of those for
  * whose message it is enough, whatever the priority; one that needs more holds up no
  * other, also none that comes later. A message that a receiver waits for takes no room,
- * even before that receiver has run; but of such messages there are never more than
- * max_bytes on their way, and one that comes back because the receive failed is queued
- * beyond the capacity. With RENDEZVOUS, where nobody waits for room, it means only
+ * even before that receiver has run; but what is on its way so is never more than the
+ * capacity, each message counted as 256 bytes more than its own, and one that comes back
+ * because the receive failed is queued beyond the capacity. With RENDEZVOUS, where nobody waits for room, it means only
  * that no part is kept free.
  *
  * ID_ONLY returns 0 and no descriptor; @id is what operations on a device file

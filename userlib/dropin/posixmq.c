@@ -142,13 +142,13 @@ static int earlier_error(const char *name, int error)
 {
 	int saved = errno, fd;
 
-	if (!name[1] || error == -EFAULT || strnlen(name, PATH_MAX) == PATH_MAX)
+	if (!name[1] || error == -EFAULT || strnlen(name + 1, PATH_MAX) == PATH_MAX)
 		return error;
 	fd = (int)syscall(SYS_epoll_create1, EPOLL_CLOEXEC);
 	if (fd >= 0)
 		syscall(SYS_close, fd);
-	else if (errno == EMFILE || errno == ENFILE)
-		error = -errno;
+	else if (errno == EMFILE)
+		error = -EMFILE;
 	errno = saved;
 	return error;
 }
