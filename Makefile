@@ -60,7 +60,7 @@ vm: all
 check: setup
 	@scripts/with-kernel scripts/check $(T)
 
-## check-all: what CI runs, every tier one after the other; and where the time went
+## check-all: what CI runs, all tiers; and where the time went
 check-all: setup
 	@scripts/check-all
 

@@ -249,9 +249,10 @@ void kipc_ep_put(struct kipc_ep *ep)
 {
 	if (!refcount_dec_and_test(&ep->ref))
 		return;
-	WARN_ON_ONCE(ep->msgs || ep->bytes || ep->handed || ep->queued || ep->calls || ep->waiters ||
-		     ep->handles || ep->nr_waiting || !RB_EMPTY_ROOT(&ep->shares) ||
-		     !RB_EMPTY_ROOT(&ep->deliveries) || ep->notify || ep->cursor);
+	WARN_ON_ONCE(ep->msgs || ep->bytes || ep->handed || ep->queued || ep->calls ||
+		     ep->waiters || ep->handles || ep->nr_waiting ||
+		     !RB_EMPTY_ROOT(&ep->shares) || !RB_EMPTY_ROOT(&ep->deliveries) ||
+		     ep->notify || ep->cursor);
 	put_pid(ep->sent.pid);
 	put_pid(ep->received.pid);
 	kipc_ep_uncharge(ep);

@@ -221,8 +221,8 @@ struct kipc_msg {
 			u8 state;
 			bool sync;
 			bool charged;
-			bool abort : 1;
-			bool handed : 1;
+			u8 abort : 1;
+			u8 handed : 1;
 			bool waiting;
 			bool done;
 			bool spent;

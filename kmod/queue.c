@@ -42,8 +42,8 @@ static u64 kipc_turn(const struct kipc_file *file, u64 arrival)
 {
 	u64 rank = 0;
 
-	/* Others may be changing it: either will do */
 	if (file->as_mqueue)
+		/* Others may be changing it: either will do */
 		rank = data_race(READ_ONCE(current->prio)) + 2;
 	return rank << KIPC_ARRIVAL_BITS | arrival;
 }
@@ -561,7 +561,8 @@ static noinline void kipc_block(struct kipc_ep *ep, struct kipc_msg *msg)
 	rb_add_cached(&share->stalled, &ep->stalled, kipc_stalled_less);
 	/* As kipc_admit() finds it: behind one of its share it waits for that one, not for room */
 	if (first && !(ep->flags & (KIPC_ENDPOINT_RENDEZVOUS | KIPC_ENDPOINT_FIRST_COME)) &&
-	    msg->size <= ep->max_bytes && !kipc_fits(ep, msg->size) && kipc_share_fits(ep, share, msg->size))
+	    msg->size <= ep->max_bytes && !kipc_fits(ep, msg->size) &&
+	    kipc_share_fits(ep, share, msg->size))
 		ep->full_from = min(ep->full_from, kipc_msg_place(msg));
 	trace_kipc_block(ep, msg);
 }
@@ -816,13 +817,13 @@ static void kipc_let_in(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_af
 	}
 }
 
-static struct kipc_share *kipc_stalled_behind(struct kipc_ep *ep, u64 place)
+static struct kipc_share *kipc_stalled_from(struct kipc_ep *ep, u64 place)
 {
 	struct rb_node *rb = ep->stalled.rb_root.rb_node;
 	struct kipc_share *found = NULL;
 
 	while (rb) {
-		if (kipc_stalled_place(stalled_share(rb)) <= place) {
+		if (kipc_stalled_place(stalled_share(rb)) < place) {
 			rb = rb->rb_right;
 		} else {
 			found = stalled_share(rb);
@@ -832,14 +833,14 @@ static struct kipc_share *kipc_stalled_behind(struct kipc_ep *ep, u64 place)
 	return found;
 }
 
-/* The first blocked message behind @place that waits for nobody of its own share */
+/* The first blocked message from @place on that waits for nobody of its own share */
 static struct kipc_msg *kipc_admit_next(struct kipc_ep *ep, u64 place)
 {
 	struct kipc_share *share;
 
 	if (kipc_holds_back(ep))
-		return kipc_behind(&ep->queue[KIPC_HELD_BACK], place);
-	share = kipc_stalled_behind(ep, place);
+		return kipc_behind(&ep->queue[KIPC_HELD_BACK], place ? place - 1 : 0);
+	share = kipc_stalled_from(ep, place);
 	return share ? blocked_msg(rb_first_cached(&share->blocked)) : NULL;
 }
 
@@ -869,13 +870,13 @@ noinline bool kipc_admit(struct kipc_ep *ep, u64 *place, struct kipc_after *afte
 
 		if (!msg)
 			return false;
-		*place = kipc_msg_place(msg);
+		*place = kipc_msg_place(msg) + 1;
 		if (msg->size > ep->max_bytes || !kipc_share_fits(ep, msg->share, msg->size))
 			continue;
 		if (!kipc_fits(ep, msg->size)) {
 			if (kipc_holds_back(ep) && kipc_fits(ep, 0))
 				continue;	/* a smaller one may */
-			ep->full_from = *place;
+			ep->full_from = kipc_msg_place(msg);
 			return false;
 		}
 		if (!kipc_sender_allowed(ep, msg)) {

@@ -131,7 +131,7 @@ int kipc_post(struct kipc_ep *ep, struct kipc_msg *msg, const struct kipc_file *
 	      struct kipc_share *share, bool nowait, struct kipc_after *after);
 /* Put a delivered call back into its place */
 void kipc_requeue(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after);
-/* Admit blocked messages behind *@place, a batch; true: there may be more */
+/* Admit blocked messages from *@place on, a batch; true: there may be more */
 bool kipc_admit(struct kipc_ep *ep, u64 *place, struct kipc_after *after);
 
 /*

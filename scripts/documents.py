@@ -40,7 +40,7 @@ SESSIONS = {
 NOT_RUN = {
     (README, "make demo      # a real job in a test VM: server, clients, crashes, every answer"
              " checked"): "boots test VMs, which cannot be done in one of them",
-    (README, "make check-all # checks and tests, in test VMs too: most of an hour, and much of that"
+    (README, "make check-all # checks and tests, in test VMs too: an hour and more, some of that"
              " once only"): "what CI runs",
     (README, "make packages"): "needs the packages of scripts/packages; what check-packages"
                                " itself begins with",

@@ -1151,6 +1151,7 @@ static const struct nice_op nice_ops[] = {
 	{ .nice = 5 }, { .nice = 0 }, { .nice = 5 }, { .nice = -5 }, { .nice = 0 },
 	{ .real_time = true },
 };
+
 static const int turns[ARRAY_SIZE(nice_ops)] = { 5, 3, 1, 4, 0, 2 };
 
 TEST_F(mq, receivers_of_higher_priority_go_first)

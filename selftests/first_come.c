@@ -404,7 +404,7 @@ TEST_F(first_come, what_is_waited_for_takes_no_room)
 	EXPECT_EQ(0, kipc_send(self->fd, bytes, 40, 0));
 	EXPECT_EQ(0, kt_stat(self->fd).msgs);
 	EXPECT_EQ(0, kt_stat(self->fd).bytes);
-	EXPECT_EQ(0, kipc_send(self->fd, bytes, 30, 0));	/* more than max_bytes with the first */
+	EXPECT_EQ(0, kipc_send(self->fd, bytes, 30, 0));	/* too much with the first */
 	EXPECT_EQ(1, kt_stat(self->fd).msgs);
 	EXPECT_EQ(30, kt_stat(self->fd).bytes);
 	EXPECT_EQ(0, kipc_send(self->fd, bytes, 24, 0));	/* just so much */
@@ -528,7 +528,8 @@ TEST_F(first_come, all_who_wait_by_priority_are_told)
 {
 	static const int nices[] = { 5, 0, -5, 0 };
 	enum { NR = sizeof(nices) / sizeof(nices[0]) };
-	struct kipc_endpoint larger = { .attr = { .max_size = 65, .max_msgs = 2, .max_bytes = 65 } };
+	const struct kipc_attr attr = { .max_size = 65, .max_msgs = 2, .max_bytes = 65 };
+	struct kipc_endpoint larger = { .attr = attr };
 	struct nice_receiver *receivers = kt_shared(NR * sizeof(*receivers));
 	struct kt_job *jobs[NR];
 	int mqueue;
@@ -546,11 +547,8 @@ TEST_F(first_come, all_who_wait_by_priority_are_told)
 					   &receivers[i]);
 			ASSERT_TRUE(kt_asleep(jobs[i]));
 		}
-		if (round) {
-			EXPECT_EQ(0, kipc_shutdown(mqueue));
-		} else {
-			EXPECT_EQ(0, kipc_set(self->fd, 0, KIPC_SET_CAPACITY, &larger));
-		}
+		EXPECT_EQ(0, round ? kipc_shutdown(mqueue) :
+				     kipc_set(self->fd, 0, KIPC_SET_CAPACITY, &larger));
 		for (int i = 0; i < NR; i++)
 			EXPECT_EQ(round ? -ESHUTDOWN : -EMSGSIZE, kt_join(jobs[i]));
 	}

@@ -414,8 +414,8 @@ struct kipc_endpoint {
  * other, also none that comes later. A message that a receiver waits for takes no room,
  * even before that receiver has run; but what is on its way so is never more than the
  * capacity, each message counted as 256 bytes more than its own, and one that comes back
- * because the receive failed is queued beyond the capacity. With RENDEZVOUS, where nobody waits for room, it means only
- * that no part is kept free.
+ * because the receive failed is queued beyond the capacity. With RENDEZVOUS, where
+ * nobody waits for room, it means only that no part is kept free.
  *
  * ID_ONLY returns 0 and no descriptor; @id is what operations on a device file
  * need. It asks for those of @rights that are given. An endpoint that is there is not kept by

@@ -352,14 +352,12 @@ int dropin_legible(const void *at, size_t size)
 	uintptr_t first = (uintptr_t)at, last = first + size - 1;
 	int saved = errno, err = 0;
 
-	if (size && last < first)
+	if (!size)
+		return 0;
+	if (last < first)
 		return -EFAULT;
-	while (size && !err && first <= last) {
-		err = look_at(first);
-		first = ((first >> PAGE_SHIFT) + 1) << PAGE_SHIFT;
-		if (!first)
-			break;
-	}
+	for (uintptr_t page = first >> PAGE_SHIFT; !err && page <= last >> PAGE_SHIFT; page++)
+		err = look_at(page << PAGE_SHIFT);
 	errno = saved;
 	return err;
 }

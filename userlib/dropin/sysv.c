@@ -428,7 +428,7 @@ static ssize_t receive_message(int id, void *msgp, size_t size, long type, int f
 	if (flags & MSG_COPY) {
 		if (flags & MSG_EXCEPT || !(flags & IPC_NOWAIT))
 			return dropin_refuse(-EINVAL);
-		/* Linux reads so many bytes there, from the type on, before it looks for the queue */
+		/* Linux reads so many bytes there, from the type on, before all else */
 		if (dropin_legible(msgp, (size_t)least(size, (unsigned int)get_limits().msgmax)))
 			return dropin_refuse(-EFAULT);
 		ret = copy_message(&op, type, flags);
