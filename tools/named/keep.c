@@ -3,17 +3,14 @@
  * What is kept for who comes after: the endpoint, the state, and the handles.
  *
  * The service manager keeps them in its store (sd_notify(3), FDSTORE): then not even a
- * crash loses a name. It lets go of a handle by itself when that polls HUP. A process
- * that is started in our place by exec inherits them, and reads their numbers in the
- * state.
+ * crash loses a name. The handles are in bundles; the two ends of one are in the store
+ * under its number. A process that is started in our place by exec inherits them and the
+ * handles, and reads their numbers in the state.
  *
  * The manager is told what it is told as it takes it, without ever waiting for it: what
- * of a slot it does not know yet is a mark of that slot, so that what is owed to it is
- * bounded, and a name that comes and goes meanwhile is not its affair.
- *
- * The names of all that is in the store come back in one environment variable, which
- * cannot be longer than 128 KiB: handles of slots from KEPT_MAX on are not stored, and
- * the names are short, a slot's number to the base of 36.
+ * of a bundle it does not know yet is a mark of that bundle, so that what is owed to it is
+ * bounded. It hears of a bundle when that is made, and no more of what is in it. Without a
+ * manager there are no bundles.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,22 +25,18 @@
 
 #include "named.h"
 
-#define KEPT_MAX	30000	/* of at most three digits, and a colon each */
-#define DIGITS		36
 #define NAME_ROOM	16
 #define STOP_MS		5000	/* for what the manager is owed */
 #define ENDPOINT_NAME	"endpoint"
 #define STATE_NAME	"state-1"	/* a new layout is another name */
 
-/* What the manager is owed about a slot: in this order, if both */
-#define OWED_REMOVE	1U
-#define OWED_STORE	2U
-#define OWED_QUEUED	4U		/* the slot is in the queue */
+/* What is owed: to a bundle its content, and to the manager in this order, if both */
+#define OWED_CONTENT	1U
+#define OWED_REMOVE	2U
+#define OWED_STORE	4U
 
 static int manager = -1;		/* its socket, connected; -1: there is none */
-static uint8_t owed[KEPT_MAX];
-static uint32_t queue[KEPT_MAX];	/* a ring of the slots with marks, each once */
-static uint32_t queue_first, queue_count;
+static bool owing = true;		/* perhaps there are bundles to which something is owed */
 static bool text_owed[KEEP_TEXTS];
 static uint32_t names_told = NONE;	/* how many, by the last status */
 static int kept_endpoint = -1;
@@ -72,27 +65,26 @@ int keep_start(void)
 }
 
 /* False: not now */
-static bool tell(const char *text, int fd)
+static bool tell(const char *text, const int *fds, size_t count)
 {
 	union {
 		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
+		char bytes[CMSG_SPACE(2 * sizeof(int))];
 	} control = { 0 };
 	struct iovec bytes = { .iov_base = (void *)(uintptr_t)text, .iov_len = strlen(text) };
 	const struct msghdr message = {
 		.msg_iov = &bytes,
 		.msg_iovlen = 1,
-		.msg_control = fd < 0 ? NULL : control.bytes,
-		.msg_controllen = fd < 0 ? 0 : sizeof(control.bytes),
+		.msg_control = count ? control.bytes : NULL,
+		.msg_controllen = count ? CMSG_SPACE(count * sizeof(int)) : 0,
 	};
-	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
 	static bool complained;
 
-	if (header) {
-		header->cmsg_level = SOL_SOCKET;
-		header->cmsg_type = SCM_RIGHTS;
-		header->cmsg_len = CMSG_LEN(sizeof(fd));
-		memcpy(CMSG_DATA(header), &fd, sizeof(fd));
+	if (count) {
+		control.align.cmsg_level = SOL_SOCKET;
+		control.align.cmsg_type = SCM_RIGHTS;
+		control.align.cmsg_len = CMSG_LEN(count * sizeof(int));
+		memcpy(CMSG_DATA(&control.align), fds, count * sizeof(int));
 	}
 	if (sendmsg(manager, &message, MSG_NOSIGNAL) >= 0)
 		return true;
@@ -104,44 +96,76 @@ static bool tell(const char *text, int fd)
 	return true;
 }
 
-static bool store(int fd, const char *name)
+static bool store(const char *name, const int *fds, size_t count)
 {
 	char text[64];
 
 	snprintf(text, sizeof(text), "FDSTORE=1\nFDNAME=%s", name);
-	return tell(text, fd);
+	return tell(text, fds, count);
 }
 
-static void slot_name(uint32_t slot, char *name)
+static void owe(uint32_t number, unsigned int what)
 {
-	static const char digit[DIGITS + 1] = "0123456789abcdefghijklmnopqrstuvwxyz";
-	char reversed[NAME_ROOM];
-	int size = 0;
-
-	do {
-		reversed[size++] = digit[slot % DIGITS];
-		slot /= DIGITS;
-	} while (slot);
-	while (size)
-		*name++ = reversed[--size];
-	*name = '\0';
+	state->bundles[number].owed |= what;
+	owing = true;
 }
 
-static bool tell_slot(uint32_t slot)
+/* It is of no use: the next change of one of its slots makes another one. */
+static void give_up(uint32_t number)
 {
+	struct bundle *bundle = &state->bundles[number];
+
+	bundle_close(number);
+	/* What the manager has never had, it need not let go of. */
+	if (bundle->owed & OWED_STORE)
+		bundle->owed &= ~OWED_STORE;
+	else
+		owe(number, OWED_REMOVE);
+}
+
+static bool write_content(uint32_t number)
+{
+	struct bundle *bundle = &state->bundles[number];
+	bool exists = bundle_exists(number);
+	bool written = bundle_write(number);
+	static bool complained;
+
+	if (!written && errno == ENOTCONN) {
+		give_up(number);
+		exists = false;
+		written = bundle_write(number);
+	}
+	if (written) {
+		bundle->owed &= ~OWED_CONTENT;
+		if (!exists)
+			owe(number, OWED_STORE);
+		return true;
+	}
+	if (!complained)
+		complain("a crash would lose names, as their handles cannot be stored: %s; "
+			 "LimitNOFILE=%u is enough for all",
+			 strerror(errno), FILES_MAX);
+	complained = true;
+	owe(number, OWED_CONTENT);
+	return false;
+}
+
+static bool tell_bundle(uint32_t number)
+{
+	struct bundle *bundle = &state->bundles[number];
 	char name[NAME_ROOM], text[64];
 
-	slot_name(slot, name);
-	if (owed[slot] & OWED_REMOVE) {
+	snprintf(name, sizeof(name), "%u", number);
+	if (bundle->owed & OWED_REMOVE) {
 		snprintf(text, sizeof(text), "FDSTOREREMOVE=1\nFDNAME=%s", name);
-		if (!tell(text, -1))
+		if (!tell(text, NULL, 0))
 			return false;
-		owed[slot] &= (uint8_t)~OWED_REMOVE;
+		bundle->owed &= ~OWED_REMOVE;
 	}
-	if (owed[slot] & OWED_STORE) {
-		if (!store(state->names[slot].fd, name))
+	if (bundle->owed & OWED_STORE) {
+		if (!store(name, (const int[]){ bundle->in, bundle->out }, 2))
 			return false;
-		owed[slot] &= (uint8_t)~OWED_STORE;
+		bundle->owed &= ~OWED_STORE;
 	}
 	return true;
 }
@@ -158,28 +182,42 @@ static bool tell_text(enum keep_text which)
 	char status[64];
 
 	if (which == KEEP_STATE)
-		return store(kept_endpoint, ENDPOINT_NAME) && store(state_fd, STATE_NAME);
+		return store(ENDPOINT_NAME, &kept_endpoint, 1) && store(STATE_NAME, &state_fd, 1);
 	if (which != KEEP_STATUS)
-		return tell(text[which], -1);
+		return tell(text[which], NULL, 0);
 	if (names_told == names_count())
 		return true;
 	snprintf(status, sizeof(status), "STATUS=%u names are registered", names_count());
-	if (!tell(status, -1))
+	if (!tell(status, NULL, 0))
 		return false;
 	names_told = names_count();
 	return true;
 }
 
-/* Tells what is owed, handles first; true: nothing is any more */
+/* What the bundles are owed; false: the manager does not take all of it */
+static bool bundles_go_on(void)
+{
+	bool writable = true, told = true;
+
+	if (!owing || manager < 0)
+		return true;
+	owing = false;
+	for (uint32_t number = 0; number < BUNDLES; number++) {
+		if (state->bundles[number].owed & OWED_CONTENT && writable)
+			writable = write_content(number);
+		if (state->bundles[number].owed && told)
+			told = tell_bundle(number);
+		if (state->bundles[number].owed)
+			owing = true;
+	}
+	return told;
+}
+
+/* Tells what is owed, bundles first; true: nothing is any more */
 bool keep_go_on(void)
 {
-	while (queue_count) {
-		if (!tell_slot(queue[queue_first]))
-			return false;
-		owed[queue[queue_first]] = 0;
-		queue_first = (queue_first + 1) % KEPT_MAX;
-		queue_count--;
-	}
+	if (!bundles_go_on())
+		return false;
 	for (enum keep_text which = 0; which < KEEP_TEXTS; which++) {
 		if (text_owed[which] && !tell_text(which))
 			return false;
@@ -212,38 +250,22 @@ void keep_stop(void)
 	}
 }
 
-static void owe(uint32_t slot, unsigned int what)
+void keep_handle(uint32_t slot)
 {
-	if (!(owed[slot] & OWED_QUEUED))
-		queue[(queue_first + queue_count++) % KEPT_MAX] = slot;
-	owed[slot] |= (uint8_t)(what | OWED_QUEUED);
+	if (manager < 0)
+		return;
+	write_content(slot / BUNDLE_SLOTS);
 	keep_go_on();
 }
 
-void keep_handle(uint32_t slot)
-{
-	static bool complained;
-
-	if (manager < 0)
-		return;
-	if (slot < KEPT_MAX) {
-		owe(slot, OWED_STORE);
-	} else if (!complained) {
-		complain("there are more than %d names: of the others a crash will lose some",
-			 KEPT_MAX);
-		complained = true;
-	}
-}
-
+/*
+ * Not at once, as many may go together: the state knows that the name has gone, and
+ * whoever comes next closes its handle.
+ */
 void keep_drop(uint32_t slot)
 {
-	if (manager < 0 || slot >= KEPT_MAX)
-		return;
-	/* What the manager has never had, it need not let go of. */
-	if (owed[slot] & OWED_STORE)
-		owed[slot] &= (uint8_t)~OWED_STORE;
-	else
-		owe(slot, OWED_REMOVE);
+	if (manager >= 0)
+		owe(slot / BUNDLE_SLOTS, OWED_CONTENT);
 }
 
 void keep_state(int endpoint)
@@ -252,55 +274,86 @@ void keep_state(int endpoint)
 	keep_tell(KEEP_STATE);
 }
 
-/* A slot's number, NONE: it is none */
-static uint32_t slot_of(const char *name)
-{
-	char *end;
-	unsigned long slot;
+/* What a process finds when it starts */
+static struct collected {
+	bool inherited;			/* the state says what there is */
+	int handle[NAMES_MAX];		/* of each slot; -1: none */
+	int end[BUNDLES][2];
+	unsigned int ends[BUNDLES];	/* how many came: of a bundle 2 */
+} *collected;
 
-	if (!*name || strlen(name) > 4 || strspn(name, "0123456789abcdefghijklmnopqrstuvwxyz") !=
-	    strlen(name))
-		return NONE;
-	slot = strtoul(name, &end, DIGITS);
-	return slot < NAMES_MAX ? (uint32_t)slot : NONE;
+static void collected_nothing(void)
+{
+	collected = calloc(1, sizeof(*collected));
+	if (!collected)
+		fail("memory: %s", strerror(errno));
+	for (uint32_t slot = 0; slot < NAMES_MAX; slot++)
+		collected->handle[slot] = -1;
 }
 
-/* Of what was kept, @fd for each slot; -1: none */
-static void restore(const int *handle)
+static void collect_end(uint32_t number, int fd)
+{
+	unsigned int count = collected->ends[number]++;
+
+	if (count < 2)
+		collected->end[number][count] = fd;
+	else
+		close(fd);
+}
+
+/* A bundle's number, NONE: it is none */
+static uint32_t bundle_of(const char *name)
+{
+	unsigned long number;
+
+	if (!*name || strlen(name) > 4 || strspn(name, "0123456789") != strlen(name))
+		return NONE;
+	number = strtoul(name, NULL, 10);
+	return number < BUNDLES ? (uint32_t)number : NONE;
+}
+
+/* The handles of the bundles that came from the store */
+static void open_bundles(void)
+{
+	bundles_none();
+	for (uint32_t number = 0; number < BUNDLES; number++) {
+		const int *end = collected->end[number];
+		unsigned int count = collected->ends[number];
+		bool adopted = count == 2 && bundle_adopt(number, end[0], end[1]);
+
+		if (!count || (adopted && bundle_read(number, collected->handle)))
+			continue;
+		complain("bundle %u of the store cannot be read: its names have ended", number);
+		for (unsigned int i = 0; !adopted && i < 2 && i < count; i++)
+			close(end[i]);
+		give_up(number);
+	}
+}
+
+static void restore(void)
 {
 	unsigned int live = 0, dead = 0;
 
+	if (!collected->inherited)
+		open_bundles();
 	for (uint32_t slot = 0; slot < NAMES_MAX; slot++) {
-		int fd = handle[slot];
+		bool registered = state->names[slot].registration;
+		int fd = collected->handle[slot];
 
-		if (!state->names[slot].registration) {
-			if (fd >= 0) {
-				keep_drop(slot);
-				close(fd);
-			}
-			continue;
-		}
 		if (names_restore(slot, fd)) {
 			live++;
 			continue;
 		}
-		dead++;
-		keep_drop(slot);
+		dead += registered;
 		if (fd >= 0)
 			close(fd);
+		if ((registered || fd >= 0) && bundle_exists(slot / BUNDLE_SLOTS))
+			owe(slot / BUNDLE_SLOTS, OWED_CONTENT);
 	}
+	/* Nobody would keep them, nor give them to the next one. */
+	for (uint32_t number = 0; manager < 0 && number < BUNDLES; number++)
+		bundle_close(number);
 	note("took over %u names; %u have ended", live, dead);
-}
-
-static int *no_handles(void)
-{
-	int *handle = malloc(NAMES_MAX * sizeof(*handle));
-
-	if (!handle)
-		fail("memory: %s", strerror(errno));
-	for (uint32_t slot = 0; slot < NAMES_MAX; slot++)
-		handle[slot] = -1;
-	return handle;
 }
 
 /* Is it a handle with every right that we would have made? */
@@ -313,32 +366,30 @@ static bool is_endpoint(int fd)
 }
 
 /* The first call before names_init(), as it makes the state, the second after it */
-static int *collected;
-
 void keep_collect(int *endpoint)
 {
 	char **name = NULL;
 	int count;
 
 	if (collected) {
-		restore(collected);
+		restore();
 		free(collected);
 		collected = NULL;
 		return;
 	}
-	collected = no_handles();
+	collected_nothing();
 	count = sd_listen_fds_with_names(1, &name);
 	for (int i = 0; i < count; i++) {
 		int fd = SD_LISTEN_FDS_START + i;
-		uint32_t slot = slot_of(name[i]);
+		uint32_t number = bundle_of(name[i]);
 
 		fcntl(fd, F_SETFD, FD_CLOEXEC);
 		if (!strcmp(name[i], ENDPOINT_NAME) && *endpoint < 0 && is_endpoint(fd))
 			*endpoint = fd;
 		else if (!strcmp(name[i], STATE_NAME) && !state && state_adopt(fd))
 			;
-		else if (slot != NONE && collected[slot] < 0)
-			collected[slot] = fd;
+		else if (number != NONE)
+			collect_end(number, fd);
 		else
 			close(fd);
 		free(name[i]);
@@ -355,6 +406,12 @@ static void inherit_all(int endpoint, bool yes)
 {
 	inherit(endpoint, yes);
 	inherit(state_fd, yes);
+	for (uint32_t number = 0; number < BUNDLES; number++) {
+		if (!bundle_exists(number))
+			continue;
+		inherit(state->bundles[number].in, yes);
+		inherit(state->bundles[number].out, yes);
+	}
 	for (uint32_t slot = 0; slot < names_top(); slot++)
 		if (state->names[slot].registration)
 			inherit(state->names[slot].fd, yes);
@@ -388,11 +445,22 @@ void keep_take_over(const char *what, int *endpoint)
 		fail("--take-over=%s: that is not what a running kipc-named hands over", what);
 	inherit(fd, false);
 	inherit(*endpoint, false);
-	collected = no_handles();
+	collected_nothing();
+	collected->inherited = true;
+	for (uint32_t number = 0; number < BUNDLES; number++) {
+		struct bundle *bundle = &state->bundles[number];
+
+		if (!bundle_inherited(number)) {
+			*bundle = (struct bundle){ .in = -1, .out = -1, .owed = bundle->owed };
+			continue;
+		}
+		inherit(bundle->in, false);
+		inherit(bundle->out, false);
+	}
 	for (uint32_t slot = 0; slot < NAMES_MAX; slot++) {
 		if (!state->names[slot].registration)
 			continue;
-		collected[slot] = state->names[slot].fd;
-		inherit(collected[slot], false);
+		collected->handle[slot] = state->names[slot].fd;
+		inherit(collected->handle[slot], false);
 	}
 }

@@ -20,7 +20,6 @@
 #include "named.h"
 
 #define POLICY		"/etc/kipc/named.d"
-#define OTHER_FILES	64	/* descriptors beside the registered handles */
 #define EVENTS		64
 #define CALLS		4096	/* that may be queued */
 
@@ -100,7 +99,7 @@ void unwatch_handle(uint32_t slot)
 /* As many descriptors as there can be names; returns how many names that are */
 static uint32_t raise_limit(void)
 {
-	const rlim_t wanted = NAMES_MAX + OTHER_FILES;
+	const rlim_t wanted = FILES_MAX;
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit))
@@ -114,7 +113,10 @@ static uint32_t raise_limit(void)
 	limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
 	if (setrlimit(RLIMIT_NOFILE, &limit))
 		fail("limit of descriptors: %s", strerror(errno));
-	return limit.rlim_cur > OTHER_FILES ? (uint32_t)(limit.rlim_cur - OTHER_FILES) : 1;
+	if (limit.rlim_cur <= OTHER_FILES)
+		return 1;
+	/* Each bundle of them has two more. */
+	return (uint32_t)((limit.rlim_cur - OTHER_FILES) * BUNDLE_SLOTS / (BUNDLE_SLOTS + 2));
 }
 
 static int make_endpoint(void)

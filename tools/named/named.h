@@ -39,6 +39,8 @@ void fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn
 #define NAMES_MAX		131072	/* registrations */
 #define CLIENT_GROUPS		64	/* of users; see clients.c */
 #define GROUP_CLIENTS		4096	/* badges that are remembered of each */
+#define BUNDLE_SLOTS		128	/* no more files than one message may have (unix(7)) */
+#define BUNDLES			(NAMES_MAX / BUNDLE_SLOTS)
 #define NONE			UINT32_MAX
 
 struct registration {
@@ -61,14 +63,24 @@ struct client {
 	uint32_t owner;		/* uid of the registration */
 };
 
+/* Descriptors, like those of the names: of the process that runs; see bundle.c */
+struct bundle {
+	int32_t in;		/* the handles are in its queue; -1: there is no bundle */
+	int32_t out;
+	uint32_t owed;		/* what is to be done yet, see keep.c */
+	uint32_t single;	/* 1: it is known that there is one datagram */
+};
+
 struct state {
 	uint64_t magic;
 	uint64_t layout;	/* STATE_LAYOUT */
 	uint64_t size;		/* of all of it */
 	uint64_t registrations;	/* last number given */
+	uint64_t generations;	/* last one of a bundle's content, never used again */
 	uint64_t key;		/* which users are together in a group */
 	uint32_t badges[CLIENT_GROUPS];	/* last number given */
 	struct client clients[CLIENT_GROUPS][GROUP_CLIENTS];
+	struct bundle bundles[BUNDLES];
 	struct registration names[NAMES_MAX];
 };
 
@@ -150,6 +162,40 @@ bool suspect_is_handle(int fd);
 bool suspect_user(uint32_t uid);
 void suspect_close(int fd, uint32_t uid);
 
+/* ---- bundle.c: handles, in a form that the service manager can keep ---- */
+
+/*
+ * DOC: bundles
+ *
+ * The manager's store is for some thousand descriptors, as the names of all come back in
+ * one environment variable of at most 128 KiB. So the handles of BUNDLE_SLOTS neighbouring
+ * slots are a bundle: a pair of sockets, whose one end has in its receive queue a datagram
+ * with all of these handles. Who has both ends has the handles, and the manager is given
+ * the ends once, when the bundle is made.
+ *
+ * After a change of a slot a new datagram is sent, with all that is registered then, and
+ * only when it is in the queue the older ones are taken away: a process that is killed at
+ * any moment leaves one that is whole. If it leaves two, the first is right: what the
+ * second one changes had not been answered yet. Each datagram has a generation, which is
+ * counted in the state, so that none comes twice whoever sends it.
+ *
+ * Reading takes nothing away. What is read may be of another version, or no bundle at all,
+ * and is checked.
+ */
+void bundles_none(void);	/* nothing is closed: these were another process's */
+bool bundle_exists(uint32_t number);
+/* False: they cannot be a bundle's ends, and nothing was done */
+bool bundle_adopt(uint32_t number, int one, int other);
+bool bundle_inherited(uint32_t number);	/* are the descriptors in the state good? */
+/* Sets @handle of each slot that has one; false: it is no bundle */
+bool bundle_read(uint32_t number, int *handle);
+/*
+ * What is registered now; makes the bundle if there is none. False: errno says why, and
+ * the content is as it was. ENOTCONN: its ends are no pair, and it is of no use.
+ */
+bool bundle_write(uint32_t number);
+void bundle_close(uint32_t number);
+
 /* ---- keep.c: handles are kept for who comes after ---- */
 
 /* What the service manager is told beside the handles, in this order */
@@ -164,6 +210,7 @@ enum keep_text {
 
 /* A descriptor that is writable when the manager takes more; -1: there is no manager */
 int keep_start(void);
+/* When the slot has a handle, before that is answered; when it has none any more */
 void keep_handle(uint32_t slot);
 void keep_drop(uint32_t slot);
 void keep_state(int endpoint);
@@ -176,6 +223,9 @@ void keep_exec(int endpoint, char **arguments);	/* returns if it failed */
 void keep_take_over(const char *what, int *endpoint);
 
 /* ---- main.c ---- */
+
+#define OTHER_FILES	64	/* descriptors beside handles and bundles */
+#define FILES_MAX	(NAMES_MAX + 2 * BUNDLES + OTHER_FILES)
 
 bool watch_handle(uint32_t slot);	/* until its endpoint ends */
 void unwatch_handle(uint32_t slot);

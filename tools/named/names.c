@@ -233,10 +233,10 @@ void names_drop(uint32_t slot)
 {
 	struct registration *name = &state->names[slot];
 
-	keep_drop(slot);
 	__atomic_store_n(&name->registration, 0, __ATOMIC_RELEASE);
+	keep_drop(slot);
 	chain_out(slot);
-	/* Not by the close alone: the service manager may have the file too. */
+	/* Not by the close alone: its bundle may have the file too. */
 	unwatch_handle(slot);
 	close(name->fd);
 	name->fd = -1;

@@ -36,7 +36,10 @@ void state_create(void)
 	state->magic = STATE_MAGIC;
 	state->layout = STATE_LAYOUT;
 	state->size = sizeof(*state);
-	if (getrandom(&state->key, sizeof(state->key), 0) != sizeof(state->key))
+	/* Generations too, as bundles may be left from a state that was lost. */
+	if (getrandom(&state->key, sizeof(state->key), 0) != sizeof(state->key) ||
+	    getrandom(&state->generations, sizeof(state->generations), 0) !=
+	    sizeof(state->generations))
 		fail("random numbers: %s", strerror(errno));
 }
 
