@@ -470,6 +470,17 @@ static long kipc_recv_take(struct kipc_recv *recv, struct kipc_file *file, struc
 
 /* PEEK */
 
+/* Keep what was found for who peeks at it; who found nothing has seen an empty queue */
+static void kipc_peek_hold(struct kipc_ep *ep, struct kipc_msg *msg, int err)
+{
+	if (msg) {
+		refcount_inc(&msg->ref);
+		msg->peeks++;
+	} else if (unlikely(ep->notify) && !err) {
+		kipc_notify_empty(ep);
+	}
+}
+
 /* One look: the message with the right to read it, NULL, or ERR_PTR() */
 static struct kipc_msg *kipc_peek_once(struct kipc_recv *recv, struct kipc_file *file,
 				       struct kipc_ep *ep)
@@ -490,12 +501,7 @@ static struct kipc_msg *kipc_peek_once(struct kipc_recv *recv, struct kipc_file 
 		else if (!err)
 			msg = kipc_select_after(ep, &recv->receiver, recv->op->after_type,
 						&place, &more);
-		if (msg) {
-			refcount_inc(&msg->ref);
-			msg->peeks++;
-		} else if (unlikely(ep->notify) && !err) {
-			kipc_notify_empty(ep);
-		}
+		kipc_peek_hold(ep, msg, err);
 		kipc_unlock(ep, &after);
 		cond_resched();
 		if (more && fatal_signal_pending(current))
@@ -526,12 +532,7 @@ static struct kipc_msg *kipc_peek_index(struct kipc_recv *recv, struct kipc_file
 		if (!err)
 			msg = kipc_select_index(ep, &cursor, recv->op->after, &more);
 		ep->cursor = more ? &cursor : NULL;
-		if (msg) {
-			refcount_inc(&msg->ref);
-			msg->peeks++;
-		} else if (unlikely(ep->notify) && !err) {
-			kipc_notify_empty(ep);
-		}
+		kipc_peek_hold(ep, msg, err);
 		kipc_unlock(ep, &after);
 		cond_resched();
 	} while (more);
