@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Runs checks, and kselftest programs in a test VM, and counts how everything ended."""
 
+import collections
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -70,10 +72,22 @@ def show_all(line):
     print(line, flush=True)
 
 
-def show_results(line):
-    """Of many programs only how each one ended, and which of its cases did not pass."""
-    if line.startswith(("ok", "not ok")) or line.startswith("# not ok") or "# SKIP" in line:
-        print(line, flush=True)
+class ShowResults:
+    """Of many programs only how each one ended, and which of its cases did not pass, with
+    what these had to say."""
+
+    def __init__(self):
+        self.said = collections.deque(maxlen=12)
+
+    def __call__(self, line):
+        if line.startswith("# not ok"):
+            show_all("\n".join([*self.said, line]))
+        elif line.startswith(("ok", "not ok")) or "# SKIP" in line:
+            show_all(line)
+        if not line.startswith("# #") or re.match(r"# #\s+RUN", line):
+            self.said.clear()
+        else:
+            self.said.append(line)
 
 
 # These run once more with every payload of who waits in pinned pages, which otherwise only
