@@ -738,11 +738,14 @@ struct rivalry {
 
 static long send_all_the_time(void *arg)
 {
+	const struct timespec pause = { .tv_nsec = 1000 };	/* who takes is the faster one */
 	struct rivalry *rivalry = arg;
 
-	while (!rivalry->stop)
+	while (!rivalry->stop) {
 		if (!kipc_send(rivalry->cli, "x", 1, 0))
 			rivalry->sent++;
+		nanosleep(&pause, NULL);
+	}
 	return 0;
 }
 
