@@ -23,19 +23,59 @@ static struct kmem_cache *kipc_share_cache;
 
 /* Permission */
 
+/* Whose rules hold for who may do what: kipc's, or those of what the queue stands in for */
+#define KIPC_BORROWED_RULES (KIPC_ENDPOINT_SYSV | KIPC_ENDPOINT_MQUEUE)
+
+static bool kipc_ep_group(const struct kipc_ep *ep)
+{
+	if (ep->flags & KIPC_BORROWED_RULES)
+		return in_group_p(ep->gid) || in_group_p(ep->cgid);
+	return in_egroup_p(ep->gid) || in_egroup_p(ep->cgid);
+}
+
 static unsigned int kipc_ep_granted(const struct kipc_ep *ep)
 {
-	kuid_t uid = current_euid();
+	kuid_t uid = ep->flags & KIPC_ENDPOINT_MQUEUE ? current_fsuid() : current_euid();
 	unsigned int granted;
 
 	if (uid_eq(uid, ep->uid) || uid_eq(uid, ep->cuid))
 		granted = (ep->mode >> 6 & 7) | KIPC_MAY_CONTROL;
-	else if (in_egroup_p(ep->gid) || in_egroup_p(ep->cgid))
+	else if (kipc_ep_group(ep))
 		granted = ep->mode >> 3 & 7;
 	else
 		granted = ep->mode & 7;
 	granted &= KIPC_MAY_SEND | KIPC_MAY_RECV | KIPC_MAY_CONTROL;
-	return granted ? granted | KIPC_MAY_SEE : 0;
+	return granted || ep->flags & KIPC_BORROWED_RULES ? granted | KIPC_MAY_SEE : 0;
+}
+
+/* Who owns the directory of mqueue(7), whose sticky bit rules who may unlink */
+static bool kipc_mqueue_root(const struct kipc_ep *ep)
+{
+	kuid_t root = make_kuid(ep->ns->user_ns, 0);
+
+	return uid_valid(root) && uid_eq(root, current_fsuid());
+}
+
+static bool kipc_ep_may_control(const struct kipc_ep *ep)
+{
+	struct user_namespace *ns = ep->ns->user_ns;
+
+	if (ep->flags & KIPC_ENDPOINT_SYSV)
+		return ns_capable(ns, CAP_SYS_ADMIN);
+	if (ep->flags & KIPC_ENDPOINT_MQUEUE)
+		return kipc_mqueue_root(ep) || ns_capable(ns, CAP_FOWNER);
+	return ns_capable(ns, CAP_IPC_OWNER);
+}
+
+/* May who may not do all of @want by mode do it nevertheless? */
+static bool kipc_ep_may_use(const struct kipc_ep *ep, unsigned int want)
+{
+	struct user_namespace *ns = ep->ns->user_ns;
+
+	if (!(ep->flags & KIPC_ENDPOINT_MQUEUE))
+		return ns_capable(ns, CAP_IPC_OWNER);
+	return (want == KIPC_MAY_RECV && ns_capable_noaudit(ns, CAP_DAC_READ_SEARCH)) ||
+	       ns_capable(ns, CAP_DAC_OVERRIDE);
 }
 
 noinline int kipc_ep_permission(const struct kipc_ep *ep, unsigned int want)
@@ -44,9 +84,11 @@ noinline int kipc_ep_permission(const struct kipc_ep *ep, unsigned int want)
 
 	lockdep_assert_held(&ep->lock);
 	missing = want & ~kipc_ep_granted(ep);
-	if (!missing || ns_capable(ep->ns->user_ns, CAP_IPC_OWNER))
-		return 0;
-	return missing & KIPC_MAY_CONTROL ? -EPERM : -EACCES;
+	if (missing & KIPC_MAY_CONTROL && !kipc_ep_may_control(ep))
+		return -EPERM;
+	if (missing & ~KIPC_MAY_CONTROL && !kipc_ep_may_use(ep, want))
+		return -EACCES;
+	return 0;
 }
 
 noinline int kipc_ep_check(struct kipc_ep *ep, unsigned int want)
@@ -235,13 +277,19 @@ static void kipc_ep_free_rcu(struct rcu_head *rcu)
 /* At its end, not with the last handle: that may be anybody's. Under ns->mutex. */
 static void kipc_ep_uncharge(struct kipc_ep *ep)
 {
+	struct kipc_account *payer = ep->payer;
+
 	if (!ep->account)
 		return;
-	kipc_account_uncharge(ep->payer, KIPC_CHARGE_CAPACITY, ep->charged);
-	kipc_account_uncharge(ep->account, KIPC_CHARGE_ENDPOINTS, 1);
-	kipc_account_put(ep->payer);
-	kipc_account_put(ep->account);
+	spin_lock(&ep->lock);
+	kipc_account_uncharge(payer, KIPC_CHARGE_CAPACITY, ep->charged);
+	ep->promised = 0;
+	ep->charged = 0;
 	ep->payer = NULL;
+	spin_unlock(&ep->lock);
+	kipc_account_uncharge(ep->account, KIPC_CHARGE_ENDPOINTS, 1);
+	kipc_account_put(payer);
+	kipc_account_put(ep->account);
 	ep->account = NULL;
 }
 
@@ -260,9 +308,19 @@ void kipc_ep_put(struct kipc_ep *ep)
 	call_rcu(&ep->rcu, kipc_ep_free_rcu);
 }
 
-static u64 kipc_attr_cost(const struct kipc_attr *attr)
+static u64 kipc_attr_cost(const struct kipc_attr *attr, u32 msgs)
 {
-	return attr->max_bytes + (u64)attr->max_msgs * KIPC_MSG_COST;
+	return attr->max_bytes + (u64)msgs * KIPC_MSG_COST;
+}
+
+/*
+ * What is charged when a capacity is chosen. A queue of svipc(7) takes messages without bytes, too,
+ * as many as it takes bytes: of few queues is that ever asked, so that it is charged only then.
+ */
+static u64 kipc_attr_promised(const struct kipc_attr *attr, u32 flags)
+{
+	return kipc_attr_cost(attr, flags & KIPC_ENDPOINT_SYSV ?
+			      min(attr->max_msgs, KIPC_SYSV_MSGS) : attr->max_msgs);
 }
 
 /*
@@ -279,13 +337,16 @@ static int kipc_attr_check(struct kipc_attr *attr, u32 flags)
 		attr->max_size = min(KIPC_DEFAULT_MAX_SIZE, msg_max);
 	if (!attr->max_msgs)
 		attr->max_msgs = KIPC_DEFAULT_MAX_MSGS;
-	if (!attr->max_bytes)
+	if (!attr->max_bytes && flags & KIPC_ENDPOINT_SYSV)
+		attr->max_msgs = 0;	/* no message has room, not even one without bytes */
+	else if (!attr->max_bytes)
 		attr->max_bytes = (u64)attr->max_size * KIPC_DEFAULT_MSGS_BYTES;
-	if (attr->max_bytes < attr->max_size && !(flags & KIPC_ENDPOINT_FIRST_COME))
+	if (attr->max_bytes < attr->max_size &&
+	    !(flags & (KIPC_ENDPOINT_FIRST_COME | KIPC_ENDPOINT_SYSV)))
 		return -EINVAL;
 	if (attr->max_size > msg_max || attr->max_bytes > KIPC_CAPACITY_CEILING)
 		return -EMSGSIZE;
-	if (kipc_attr_cost(attr) > READ_ONCE(kipc_capacity_max) && !capable(CAP_SYS_RESOURCE))
+	if (kipc_attr_cost(attr, attr->max_msgs) > READ_ONCE(kipc_capacity_max) && !capable(CAP_SYS_RESOURCE))
 		return -EMSGSIZE;
 	return 0;
 }
@@ -321,6 +382,7 @@ static struct kipc_ep *kipc_ep_alloc(struct kipc_ns *ns)
 static int kipc_ep_charge(struct kipc_ep *ep, const struct kipc_attr *attr)
 {
 	struct kipc_account *account = kipc_account_current();
+	u64 promised = kipc_attr_promised(attr, ep->flags);
 	int err;
 
 	if (IS_ERR(account))
@@ -328,12 +390,13 @@ static int kipc_ep_charge(struct kipc_ep *ep, const struct kipc_attr *attr)
 	err = kipc_account_charge(account, KIPC_CHARGE_ENDPOINTS, 1);
 	if (err)
 		goto put;
-	err = kipc_account_charge(account, KIPC_CHARGE_CAPACITY, kipc_attr_cost(attr));
+	err = kipc_account_charge(account, KIPC_CHARGE_CAPACITY, promised);
 	if (err)
 		goto uncharge;
 	ep->account = account;
 	ep->payer = kipc_account_get(account);
-	ep->charged = kipc_attr_cost(attr);
+	ep->promised = promised;
+	ep->charged = promised;
 	return 0;
 
 uncharge:
@@ -359,6 +422,10 @@ static u32 kipc_ep_flags(const struct kipc_op_open *op)
 		flags |= KIPC_ENDPOINT_FILES;
 	if (op->flags & KIPC_OPEN_FIRST_COME)
 		flags |= KIPC_ENDPOINT_FIRST_COME;
+	if (op->flags & KIPC_OPEN_SYSV)
+		flags |= KIPC_ENDPOINT_SYSV;
+	if (op->flags & KIPC_OPEN_MQUEUE)
+		flags |= KIPC_ENDPOINT_MQUEUE;
 	return flags;
 }
 
@@ -376,6 +443,12 @@ static struct kipc_ep *kipc_ep_new(struct kipc_ns *ns, const struct kipc_op_open
 	if (!ep)
 		return ERR_PTR(-ENOMEM);
 	ep->flags = flags;
+	if (flags & KIPC_ENDPOINT_MQUEUE) {	/* as with any file */
+		ep->uid = current_fsuid();
+		ep->gid = current_fsgid();
+		ep->cuid = ep->uid;
+		ep->cgid = ep->gid;
+	}
 	ep->mode = op->mode;
 	ep->max_size = attr.max_size;
 	ep->max_msgs = attr.max_msgs;
@@ -506,7 +579,7 @@ bool kipc_ep_leave(struct kipc_ep *ep, struct kipc_file *file, struct kipc_after
 			 KIPC_OPEN_FILES | KIPC_OPEN_NONBLOCK | KIPC_OPEN_ANY_OWNER |		\
 			 KIPC_OPEN_EXPECT_UID | KIPC_OPEN_WAIT | KIPC_OPEN_REALTIME |		\
 			 KIPC_OPEN_NORESTART | KIPC_OPEN_ID_ONLY | KIPC_OPEN_FIRST_COME |	\
-			 KIPC_OPEN_MQUEUE)
+			 KIPC_OPEN_MQUEUE | KIPC_OPEN_SYSV)
 
 #define KIPC_RIGHTS (KIPC_RIGHT_SEND | KIPC_RIGHT_RECV | KIPC_RIGHT_CONTROL)
 
@@ -531,7 +604,7 @@ static int kipc_open_check(const struct kipc_op_open *op)
 		return -EINVAL;
 	if (!!op->key + !!op->name_len + !!op->id > 1 || (op->name && !op->name_len))
 		return -EINVAL;
-	if (op->flags & KIPC_OPEN_ID_ONLY && op->flags & KIPC_OPEN_MQUEUE)
+	if (op->flags & KIPC_OPEN_MQUEUE && op->flags & (KIPC_OPEN_ID_ONLY | KIPC_OPEN_SYSV))
 		return -EINVAL;
 	if (op->id && op->flags & (KIPC_OPEN_CREATE | KIPC_OPEN_WAIT))
 		return -EINVAL;
@@ -1025,17 +1098,25 @@ static bool kipc_set_same(struct kipc_ep *ep, struct kipc_binding __rcu *slot,
 	return binding && !memcmp(&binding->address, address, sizeof(*address));
 }
 
+/* What a new capacity is charged as, and what is in the queue, which stays there */
+static u64 kipc_set_cost(const struct kipc_ep *ep, const struct kipc_change *change)
+{
+	return max(kipc_attr_promised(&change->attr, ep->flags), kipc_queue_cost(ep));
+}
+
 /* Who pays already is charged the difference; another payer all of it */
 static int kipc_set_charge(struct kipc_ep *ep, struct kipc_change *change)
 {
 	struct kipc_account *account = kipc_account_current_cached(ep->payer);
-	u64 cost = kipc_attr_cost(&change->attr), paid = 0;
+	u64 cost, paid;
 	int err;
 
 	if (IS_ERR(account))
 		return PTR_ERR(account);
-	if (account == ep->payer)
-		paid = min(cost, ep->charged);
+	spin_lock(&ep->lock);
+	cost = kipc_set_cost(ep, change);
+	paid = account == ep->payer ? min(cost, ep->charged) : 0;
+	spin_unlock(&ep->lock);
 	/* To take less is allowed beyond the limit, too */
 	err = cost > paid ? kipc_account_charge(account, KIPC_CHARGE_CAPACITY, cost - paid) : 0;
 	if (err) {
@@ -1102,6 +1183,25 @@ static void kipc_set_binding(struct kipc_ep *ep, struct kipc_binding __rcu **slo
 		kipc_ns_announce(ep->ns, &binding->address);
 }
 
+/* The change's account pays from now on. What came into the queue meanwhile it cannot refuse. */
+static void kipc_set_payer(struct kipc_ep *ep, struct kipc_change *change)
+{
+	u64 cost = kipc_set_cost(ep, change), paid = change->charged;
+
+	lockdep_assert_held(&ep->lock);
+	if (change->account == ep->payer)
+		paid += ep->charged;
+	else
+		kipc_account_uncharge(ep->payer, KIPC_CHARGE_CAPACITY, ep->charged);
+	if (paid > cost)
+		kipc_account_uncharge(change->account, KIPC_CHARGE_CAPACITY, paid - cost);
+	else
+		kipc_account_force(change->account, KIPC_CHARGE_CAPACITY, cost - paid);
+	swap(ep->payer, change->account);
+	ep->promised = kipc_attr_promised(&change->attr, ep->flags);
+	ep->charged = cost;
+}
+
 /* True: it has died of it, and the caller must bury it */
 static bool kipc_set_commit(struct kipc_ep *ep, struct kipc_change *change)
 {
@@ -1112,15 +1212,6 @@ static bool kipc_set_commit(struct kipc_ep *ep, struct kipc_change *change)
 		kipc_set_binding(ep, &ep->key, change->key_binding);
 	if (change->what & KIPC_SET_NAME)
 		kipc_set_binding(ep, &ep->name, change->name_binding);
-	if (change->account) {
-		u64 cost = kipc_attr_cost(&change->attr);
-
-		kipc_account_uncharge(ep->payer, KIPC_CHARGE_CAPACITY,
-				      ep->charged + change->charged - cost);
-		kipc_account_put(ep->payer);
-		ep->payer = change->account;
-		ep->charged = cost;
-	}
 	kipc_lock(ep, &after);
 	if (change->what & KIPC_SET_MODE)
 		ep->mode = change->mode;
@@ -1132,6 +1223,7 @@ static bool kipc_set_commit(struct kipc_ep *ep, struct kipc_change *change)
 		WRITE_ONCE(ep->max_size, change->attr.max_size);
 		ep->max_msgs = change->attr.max_msgs;
 		ep->max_bytes = change->attr.max_bytes;
+		kipc_set_payer(ep, change);
 	}
 	ep->changed = ktime_get_real_seconds();
 	/* A new owner is bound by no share; a new capacity may have room */
@@ -1140,6 +1232,7 @@ static bool kipc_set_commit(struct kipc_ep *ep, struct kipc_change *change)
 		kipc_after_writable(&after, EPOLLOUT | EPOLLWRNORM);
 	died = !kipc_ep_kept(ep) && kipc_ep_kill(ep, &after);
 	kipc_unlock(ep, &after);
+	kipc_account_put(change->account);	/* who paid before */
 	return died;
 }
 

@@ -158,8 +158,7 @@ struct kipc_cursor {
  * @key: its binding by key, or NULL (ns->mutex for writing, RCU for reading)
  * @name: its binding by name, or NULL (the same)
  * @account: who pays for its existence until it is buried (ns->mutex)
- * @payer: who pays for its capacity until then (ns->mutex)
- * @charged: the capacity @payer pays for (ns->mutex)
+ * @payer: who pays for its capacity until then (written with ns->mutex and @lock)
  * @lock: protects everything below
  * @dead: it has ended
  * @uid: owner
@@ -168,6 +167,8 @@ struct kipc_cursor {
  * @max_size: largest message
  * @max_msgs: capacity in messages
  * @max_bytes: capacity in bytes
+ * @promised: what a capacity like this is charged as in any case (written with ns->mutex, too)
+ * @charged: what @payer pays, at least @promised: more while more is in the queue than that
  * @msgs: messages charged
  * @bytes: bytes charged
  * @handed: what messages weigh that were handed to who waited for them and are not charged,
@@ -221,7 +222,6 @@ struct kipc_ep {
 	struct kipc_binding __rcu *name;
 	struct kipc_account *account;
 	struct kipc_account *payer;
-	u64 charged;
 
 	spinlock_t lock ____cacheline_aligned_in_smp;
 	bool dead;
@@ -231,6 +231,8 @@ struct kipc_ep {
 	u32 max_size;
 	u32 max_msgs;
 	u64 max_bytes;
+	u64 promised;
+	u64 charged;
 	u32 msgs;
 	u64 bytes;
 	u64 handed;
@@ -267,6 +269,12 @@ struct kipc_ep {
 	struct kipc_stamp received;
 	struct mutex cursor_mutex;	/* outside @lock, held while @cursor is set */
 };
+
+/* What is in the queue, in what a capacity is charged in */
+static inline u64 kipc_queue_cost(const struct kipc_ep *ep)
+{
+	return ep->bytes + (u64)ep->msgs * KIPC_MSG_COST;
+}
 
 static inline struct kipc_ep *kipc_ep_get(struct kipc_ep *ep)
 {

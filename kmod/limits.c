@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* See limits.h. */
+#include <linux/init.h>
+#include <linux/log2.h>
+#include <linux/minmax.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/string.h>
@@ -38,7 +42,7 @@ static const struct kernel_param_ops kipc_count_ops = {
 	.get = param_get_uint,
 };
 
-unsigned int kipc_endpoints_max = 32768;
+unsigned int kipc_endpoints_max = 131072;
 module_param_cb(endpoints_max, &kipc_endpoints_ops, &kipc_endpoints_max, 0644);
 MODULE_PARM_DESC(endpoints_max, "endpoints in one namespace");
 
@@ -50,13 +54,14 @@ unsigned long kipc_capacity_max = 16UL << 20;
 module_param_named(capacity_max, kipc_capacity_max, ulong, 0644);
 MODULE_PARM_DESC(capacity_max, "largest capacity of one endpoint, bytes");
 
-unsigned int kipc_user_endpoints_max = 1024;
+unsigned int kipc_user_endpoints_max = 32768;	/* as many as there are queues of svipc(7) */
 module_param_cb(user_endpoints_max, &kipc_count_ops, &kipc_user_endpoints_max, 0644);
 MODULE_PARM_DESC(user_endpoints_max, "endpoints one user may own");
 
-unsigned long kipc_user_capacity_max = 64UL << 20;
+unsigned long kipc_user_capacity_max;	/* see kipc_limits_init() */
 module_param_named(user_capacity_max, kipc_user_capacity_max, ulong, 0644);
-MODULE_PARM_DESC(user_capacity_max, "capacity one user may own in all, bytes");
+MODULE_PARM_DESC(user_capacity_max,
+		 "capacity one user may own in all, bytes; default: 1/4 to 1/8 of memory");
 
 unsigned int kipc_user_calls_max = 1024;
 module_param_cb(user_calls_max, &kipc_count_ops, &kipc_user_calls_max, 0644);
@@ -85,6 +90,15 @@ MODULE_PARM_DESC(spares_max, "messages, calls and replies each that an open file
 unsigned int kipc_pin_min = 65536;
 module_param_named(pin_min, kipc_pin_min, uint, 0644);
 MODULE_PARM_DESC(pin_min, "bytes from which on payloads stay in the memory of who waits; 0: never");
+
+void __init kipc_limits_init(void)
+{
+	unsigned long quarter = totalram_pages() / 4 << PAGE_SHIFT;
+
+	if (!kipc_user_capacity_max)
+		kipc_user_capacity_max = clamp(rounddown_pow_of_two(quarter), 64UL << 20,
+					       1UL << 30);
+}
 
 void kipc_limits_get(struct kipc_limits *limits)
 {

@@ -33,6 +33,12 @@ extern unsigned int kipc_pin_min;
 /* What one queued message costs on top of its payload, for capacity */
 #define KIPC_MSG_COST		256U
 
+/* Messages that a SYSV endpoint is promised; others are paid for while they are there */
+#define KIPC_SYSV_MSGS		16U
+
+/* What is paid for in advance then, so that not each message is accounted for, bytes */
+#define KIPC_CHARGE_STEP	(16U << 10)
+
 /*
  * What no parameter can exceed, so that no sum of charges can wrap: bytes of a
  * message, bytes of an endpoint's capacity
@@ -60,6 +66,8 @@ static inline bool kipc_pin_wanted(u64 size)
 	return size >= least && least;
 }
 
+/* Chooses limits that go by the machine's memory */
+void kipc_limits_init(void);
 void kipc_limits_get(struct kipc_limits *limits);
 
 #endif /* _KIPC_LIMITS_H */

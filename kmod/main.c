@@ -6,6 +6,7 @@
 #include "call.h"
 #include "endpoint.h"
 #include "file.h"
+#include "limits.h"
 #include "pool.h"
 #include "ns.h"
 
@@ -55,6 +56,7 @@ static int __init kipc_init(void)
 {
 	int i, err;
 
+	kipc_limits_init();
 	for (i = 0; i < ARRAY_SIZE(kipc_parts); i++) {
 		err = kipc_parts[i].init();
 		if (err) {

@@ -428,10 +428,47 @@ static struct kipc_receiver *kipc_match(struct kipc_ep *ep, const struct kipc_ms
 
 /* Capacity */
 
-static bool kipc_fits(const struct kipc_ep *ep, u64 size)
+/*
+ * With SYSV: the payer pays for messages beyond those that were promised when they come. If he
+ * cannot, the queue is full; there will be room when something is taken out of it, since an
+ * empty one has been promised more than any message costs.
+ */
+static noinline bool kipc_pay_for(struct kipc_ep *ep, u64 size)
 {
-	return ep->msgs < ep->max_msgs && ep->bytes <= ep->max_bytes &&
-	       size <= ep->max_bytes - ep->bytes;
+	u64 cost = kipc_queue_cost(ep) + size + KIPC_MSG_COST, more;
+
+	if (cost <= ep->charged)
+		return true;
+	if (ep->dead)
+		return false;
+	more = cost - ep->charged + KIPC_CHARGE_STEP;
+	if (!kipc_account_try(ep->payer, KIPC_CHARGE_CAPACITY, more)) {
+		more = cost - ep->charged;
+		if (!kipc_account_try(ep->payer, KIPC_CHARGE_CAPACITY, more))
+			return false;
+	}
+	ep->charged += more;
+	return true;
+}
+
+/* The queue has become shorter: what was paid beyond the promise goes back, but for a rest */
+static noinline void kipc_pay_back(struct kipc_ep *ep)
+{
+	u64 cost = max(ep->promised, kipc_queue_cost(ep)), rest = ep->msgs ? KIPC_CHARGE_STEP : 0;
+	u64 spare = ep->charged > cost ? ep->charged - cost : 0;
+
+	if (spare <= 2 * rest)
+		return;
+	kipc_account_uncharge(ep->payer, KIPC_CHARGE_CAPACITY, spare - rest);
+	ep->charged -= spare - rest;
+}
+
+static bool kipc_fits(struct kipc_ep *ep, u64 size)
+{
+	if (ep->msgs >= ep->max_msgs || ep->bytes > ep->max_bytes ||
+	    size > ep->max_bytes - ep->bytes)
+		return false;
+	return likely(!(ep->flags & KIPC_ENDPOINT_SYSV)) || kipc_pay_for(ep, size);
 }
 
 static bool kipc_share_fits(const struct kipc_ep *ep, const struct kipc_share *share, u64 size)
@@ -444,7 +481,7 @@ static bool kipc_share_fits(const struct kipc_ep *ep, const struct kipc_share *s
 }
 
 /* Would a message be admitted? Nobody gets past who waits already, but with FIRST_COME */
-static bool kipc_admissible(const struct kipc_ep *ep, const struct kipc_share *share, u64 place,
+static bool kipc_admissible(struct kipc_ep *ep, const struct kipc_share *share, u64 place,
 			    u64 size)
 {
 	const struct kipc_msg *ahead = blocked_msg(rb_first_cached(&share->blocked));
@@ -515,6 +552,8 @@ static inline void kipc_release(struct kipc_ep *ep, struct kipc_msg *msg)
 	msg->share->msgs--;
 	msg->share->bytes -= msg->size;
 	msg->charged = false;
+	if (unlikely(ep->charged > ep->promised))
+		kipc_pay_back(ep);
 }
 
 static inline void kipc_uncharge(struct kipc_ep *ep, struct kipc_msg *msg,
@@ -702,7 +741,8 @@ static noinline void kipc_discount(struct kipc_ep *ep, struct kipc_msg *msg,
 	msg->handed = true;
 	ep->handed += kipc_weight(msg);
 	if (ep->flags & KIPC_ENDPOINT_PERSIST)
-		kipc_ep_stamp(&ep->received, task_tgid(receiver->task));
+		kipc_ep_stamp(&ep->received, ep->flags & KIPC_ENDPOINT_SYSV ?
+			      task_pid(receiver->task) : task_tgid(receiver->task));
 }
 
 /* It has come back: it is in the queue after all, beyond the capacity if need be */

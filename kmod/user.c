@@ -189,28 +189,38 @@ static bool kipc_charge_over(const struct kipc_user *user, u64 sum, u64 limit)
 }
 
 /* Look and add in one step: a charge that is refused here was never added */
-static bool kipc_user_charge(struct kipc_user *user, enum kipc_charge what, u64 amount, u64 limit)
+static bool kipc_user_try(struct kipc_user *user, enum kipc_charge what, u64 amount, u64 limit)
 {
 	s64 charged = atomic64_read(&user->charged[what]);
 
 	do {
-		if (kipc_charge_over(user, charged + amount, limit) && !capable(CAP_SYS_RESOURCE))
+		if (kipc_charge_over(user, charged + amount, limit))
 			return false;
 	} while (!atomic64_try_cmpxchg(&user->charged[what], &charged, charged + amount));
 	return true;
 }
 
-int kipc_account_charge(struct kipc_account *account, enum kipc_charge what, u64 amount)
+bool kipc_account_try(struct kipc_account *account, enum kipc_charge what, u64 amount)
 {
 	u64 limit = kipc_charge_limit(what);
 	unsigned int i;
 
 	for (i = 0; i < account->nr; i++) {
-		if (!kipc_user_charge(account->users[i], what, amount, limit)) {
+		if (!kipc_user_try(account->users[i], what, amount, limit)) {
 			kipc_uncharge_first(account, i, what, amount);
-			return -EDQUOT;
+			return false;
 		}
 	}
+	return true;
+}
+
+int kipc_account_charge(struct kipc_account *account, enum kipc_charge what, u64 amount)
+{
+	if (kipc_account_try(account, what, amount))
+		return 0;
+	if (!capable(CAP_SYS_RESOURCE))
+		return -EDQUOT;
+	kipc_account_force(account, what, amount);
 	return 0;
 }
 

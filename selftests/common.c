@@ -307,8 +307,22 @@ static void kt_die_with(pid_t parent)
 		_exit(1);
 }
 
+static void kt_set_caps(uint64_t caps)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = { 0 };
+
+	for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
+		sets[i].permitted = (uint32_t)(caps >> 32 * i);
+		sets[i].effective = sets[i].permitted;
+	}
+	kt_need(syscall(SYS_capset, &header, sets) == 0);
+}
+
 static void kt_set_ids(const struct kt_how *how, uid_t uid, gid_t gid)
 {
+	if (how->keep_caps)
+		kt_need(prctl(PR_SET_KEEPCAPS, 1) == 0);
 	kt_need(setgroups((size_t)how->ngroups, how->groups) == 0);
 	kt_need(setresgid(gid, gid, gid) == 0);
 	kt_need(setresuid(uid, uid, uid) == 0);
@@ -350,6 +364,8 @@ static void kt_child_main(struct kt_job *job, const struct kt_how *how)
 	}
 	if (how->drop_caps)
 		kt_drop_caps();
+	if (how->keep_caps)
+		kt_set_caps(how->keep_caps);
 	/* Forgotten at a change of credentials */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	__atomic_store_n(&job->stage, STAGE_READY, __ATOMIC_RELEASE);
@@ -635,10 +651,7 @@ void kt_euid(uid_t uid)
 
 void kt_drop_caps(void)
 {
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct none[2] = { 0 };
-
-	kt_need(syscall(SYS_capset, &header, none) == 0);
+	kt_set_caps(0);
 }
 
 /* ---- memory that faults ---- */

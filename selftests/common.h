@@ -197,6 +197,7 @@ struct kt_how {
 	const gid_t *groups;	/* supplementary groups, with uid */
 	int ngroups;
 	bool drop_caps;		/* give up all capabilities last */
+	uint64_t keep_caps;	/* with uid: keep these, 1 << CAP_* */
 	int ns;			/* CLONE_NEW*: unshare these first; NEWUSER: uid, gid are inside */
 	uid_t outer_uid;	/* not 0: become this user before unsharing */
 	gid_t outer_gid;

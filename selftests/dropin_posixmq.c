@@ -3,6 +3,9 @@
  * POSIX message queues: mq_overview(7), mq_open(3), mq_close(3), mq_unlink(3), mq_send(3),
  * mq_receive(3), mq_getattr(3). Of mq_notify(3) there is dropin_posixmq_notify.c.
  */
+#include <grp.h>
+#include <linux/capability.h>
+#include <sys/fsuid.h>
 #include <limits.h>
 #include <poll.h>
 #include <sys/epoll.h>
@@ -592,10 +595,9 @@ TEST_F(mq, queues_max_is_ENOSPC)
 	struct making *making = kt_new(struct making);
 	mqd_t queue;
 
-	/* One for all to see */
-	umask(0);
+	/* Those count, too, that one may not open */
 	making->attr = attributes(1, 1);
-	queue = mq_open("/dropin-other", O_RDWR | O_CREAT, 0666, &making->attr);
+	queue = mq_open("/dropin-other", O_RDWR | O_CREAT, 0600, &making->attr);
 	write_number(LIMITS "queues_max", 2);
 	strcpy(making->name, self->name);
 	EXPECT_EQ(0, kt_run(AS_A, make_as, making));
@@ -1927,6 +1929,72 @@ TEST_F(mq, only_its_owner_may_unlink_a_queue)
 	/* It is the caller's that root made as well */
 	ASSERT_LE(0, make_queue(self->name, O_RDWR, 1));
 	EXPECT_EQ(-EACCES, kt_run(AS_A, unlink_it, self->shared));
+}
+
+#define WITH(caps) (&(struct kt_how){ .uid = KT_UID_B, .gid = KT_UID_B, .keep_caps = (caps) })
+
+TEST_F(mq, capabilities_that_stand_in_for_permission)
+{
+	const struct kt_how *override = WITH(1ULL << CAP_DAC_OVERRIDE);
+	const struct kt_how *search = WITH(1ULL << CAP_DAC_READ_SEARCH);
+	const struct kt_how *fowner = WITH(1ULL << CAP_FOWNER);
+	const struct kt_how *ipc = WITH(1ULL << CAP_IPC_OWNER | 1ULL << CAP_SYS_ADMIN);
+	static const struct kt_how bare_root = { .drop_caps = true };
+	struct opening *opening = kt_new(struct opening);
+
+	strcpy(opening->name, self->name);
+	opening->oflag = O_RDWR | O_CREAT | O_EXCL;
+	opening->mode = 0600;
+	ASSERT_EQ(0, kt_run(AS_A, open_as, opening));
+	EXPECT_EQ(7, openings(opening, override));
+	EXPECT_EQ(1, openings(opening, search));
+	EXPECT_EQ(0, openings(opening, fowner));
+	EXPECT_EQ(0, openings(opening, ipc));
+	EXPECT_EQ(0, openings(opening, &bare_root));
+	EXPECT_EQ(-EACCES, kt_run(override, unlink_it, self->shared));
+	EXPECT_EQ(-EACCES, kt_run(search, unlink_it, self->shared));
+	EXPECT_EQ(-EACCES, kt_run(ipc, unlink_it, self->shared));
+	EXPECT_EQ(0, kt_run(fowner, unlink_it, self->shared));
+	/* Root's is the directory */
+	opening->oflag = O_RDWR | O_CREAT | O_EXCL;
+	ASSERT_EQ(0, kt_run(AS_A, open_as, opening));
+	EXPECT_EQ(0, kt_run(&bare_root, unlink_it, self->shared));
+}
+
+/* File system ids are those that count */
+static long open_with_fs_ids(void *arg)
+{
+	struct opening *opening = arg;
+
+	kt_need(!setgroups(0, NULL));
+	kt_need(!setresgid((gid_t)-1, KT_UID_B, (gid_t)-1));
+	setfsgid(KT_UID_A);
+	setfsuid(KT_UID_A);
+	return open_as(opening);
+}
+
+TEST_F(mq, ids_are_those_of_the_file_system)
+{
+	struct opening *opening = kt_new(struct opening);
+
+	umask(0);
+	strcpy(opening->name, self->name);
+	opening->oflag = O_RDWR | O_CREAT | O_EXCL;
+	opening->mode = 0640;
+	ASSERT_EQ(0, kt_run(KT_FORK, open_with_fs_ids, opening));
+	EXPECT_EQ(7, openings(opening, AS_A));
+	EXPECT_EQ(1, openings(opening, &as_group));
+	EXPECT_EQ(0, openings(opening, AS_B));
+	EXPECT_EQ(0, kt_run(AS_A, unlink_it, self->shared));
+	/* Who is A so far may open what is A's, and not what is root's */
+	opening->oflag = O_RDWR | O_CREAT | O_EXCL;
+	opening->mode = 0600;
+	ASSERT_EQ(0, kt_run(AS_A, open_as, opening));
+	opening->oflag = O_RDWR;
+	EXPECT_EQ(0, kt_run(KT_FORK, open_with_fs_ids, opening));
+	EXPECT_EQ(0, kt_run(AS_A, unlink_it, self->shared));
+	ASSERT_LE(0, make_queue(self->name, O_RDWR, 1));
+	EXPECT_EQ(-EACCES, kt_run(KT_FORK, open_with_fs_ids, opening));
 }
 
 /* ---- many at once ---- */

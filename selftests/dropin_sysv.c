@@ -7,7 +7,10 @@
  * Each case has an ipc namespace and a network namespace of its own, which are what
  * the one and the other live in: no queue is left behind.
  */
+#include <grp.h>
 #include <limits.h>
+#include <linux/capability.h>
+#include <sys/fsuid.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/msg.h>
@@ -241,8 +244,8 @@ TEST_F(sysv, the_queues_are_those_meant)
 	if (on_kipc()) {
 		dev = kt_device();
 		ASSERT_EQ(0, kt_stat_id(dev, (uint32_t)self->id, &info));
-		EXPECT_EQ(KIPC_ENDPOINT_PERSIST | KIPC_ENDPOINT_ONEWAY | KIPC_ENDPOINT_FIRST_COME,
-			  info.flags);
+		EXPECT_EQ(KIPC_ENDPOINT_PERSIST | KIPC_ENDPOINT_ONEWAY |
+			  KIPC_ENDPOINT_FIRST_COME | KIPC_ENDPOINT_SYSV, info.flags);
 		/* of a key the 32 bits */
 		id = get(-1, IPC_CREAT | 0600);
 		ASSERT_GE(id, 0);
@@ -1674,10 +1677,22 @@ static long stat_as_other(void *arg)
 	return 0;
 }
 
+static long last_index(void *arg)
+{
+	return ctl(0, MSG_INFO, arg);
+}
+
+static long get_as_other(void *arg)
+{
+	return get(*(key_t *)arg, 0);
+}
+
 TEST_F(sysv, what_others_are_told)
 {
 	struct told *t = kt_new(struct told);
-	struct msginfo info;
+	struct msginfo info, *told = kt_new(struct msginfo);
+	key_t *key = kt_new(key_t);
+	long named;
 
 	t->index = (int)ctl(0, MSG_INFO, (void *)&info);
 	EXPECT_EQ(0, set(self->id, 0644, -1));
@@ -1688,11 +1703,207 @@ TEST_F(sysv, what_others_are_told)
 	EXPECT_EQ(0, kt_run(KT_AS(KT_UID_A), stat_as_other, t));
 	EXPECT_EQ(-EACCES, t->stat);
 	EXPECT_EQ(self->id, t->any);
-	/* kipc shows who has no permission at all not even that there is one */
+	/* Who has no permission at all is told that there is one, too */
 	EXPECT_EQ(0, set(self->id, 0600, -1));
 	EXPECT_EQ(0, kt_run(KT_AS(KT_UID_A), stat_as_other, t));
-	EXPECT_EQ(on_kipc() ? -EINVAL : -EACCES, t->stat);
-	EXPECT_EQ(on_kipc() ? -EINVAL : self->id, t->any);
+	EXPECT_EQ(-EACCES, t->stat);
+	EXPECT_EQ(self->id, t->any);
+	EXPECT_EQ(0, snd_bytes(self->id, 1, 100, 0));
+	EXPECT_EQ(t->index, kt_run(KT_AS(KT_UID_A), last_index, told));
+	EXPECT_EQ(1, told->msgpool);
+	EXPECT_EQ(1, told->msgmap);
+	EXPECT_EQ(100, told->msgtql);
+	/* ... and it is one of as many as there may be */
+	kt_write_file("/proc/sys/kernel/msgmni", "1");
+	*key = IPC_PRIVATE;
+	EXPECT_EQ(-ENOSPC, kt_run(KT_AS(KT_UID_A), get_as_other, key));
+	/* With no permission asked for the id is told to everybody */
+	named = get(KEY, IPC_CREAT | 0600);
+	EXPECT_EQ(-ENOSPC, named);
+	kt_write_file("/proc/sys/kernel/msgmni", "2");
+	named = get(KEY, IPC_CREAT | 0600);
+	ASSERT_GE(named, 0);
+	*key = KEY;
+	EXPECT_EQ(named, kt_run(KT_AS(KT_UID_A), get_as_other, key));
+}
+
+/* ---- who may do what ---- */
+
+static long send_empty(void *arg)
+{
+	struct work *w = arg;
+
+	return snd_bytes(w->id, 1, 0, IPC_NOWAIT);
+}
+
+static long change(void *arg)
+{
+	struct work *w = arg;
+	struct msqid_ds ds = { .msg_perm.mode = 0600, .msg_qbytes = DEFAULT_MSGMNB };
+
+	return ctl(w->id, IPC_SET, &ds);
+}
+
+static long stat_it(void *arg)
+{
+	struct work *w = arg;
+	struct msqid_ds ds;
+
+	return ctl(w->id, IPC_STAT, &ds);
+}
+
+#define WITH(caps) (&(struct kt_how){ .uid = KT_UID_A, .gid = KT_UID_A, .keep_caps = (caps) })
+
+TEST_F(sysv, capabilities_that_stand_in_for_permission)
+{
+	const struct kt_how *owner = WITH(1ULL << CAP_IPC_OWNER);
+	const struct kt_how *admin = WITH(1ULL << CAP_SYS_ADMIN);
+	const struct kt_how *files = WITH(1ULL << CAP_DAC_OVERRIDE | 1ULL << CAP_FOWNER);
+	struct work *w = work(self->id, 0, 0);
+
+	EXPECT_EQ(0, kt_run(owner, send_empty, w));
+	EXPECT_EQ(0, kt_run(owner, stat_it, w));
+	EXPECT_EQ(-EPERM, kt_run(owner, change, w));
+	EXPECT_EQ(-EPERM, kt_run(owner, remove_it, w));
+	EXPECT_EQ(-EACCES, kt_run(files, send_empty, w));
+	EXPECT_EQ(-EACCES, kt_run(files, stat_it, w));
+	EXPECT_EQ(-EPERM, kt_run(files, change, w));
+	EXPECT_EQ(-EPERM, kt_run(files, remove_it, w));
+	EXPECT_EQ(-EACCES, kt_run(admin, send_empty, w));
+	EXPECT_EQ(-EACCES, kt_run(admin, stat_it, w));
+	EXPECT_EQ(0, kt_run(admin, change, w));
+	EXPECT_EQ(0, kt_run(admin, remove_it, w));
+}
+
+/* Of file system ids the group counts, and not the user */
+static long send_with_fs_ids(void *arg)
+{
+	struct work *w = arg;
+
+	kt_need(!setgroups(0, NULL));
+	kt_need(!setresgid((gid_t)-1, KT_UID_A, (gid_t)-1));
+	setfsgid(KT_UID_B);
+	kt_need(!setresuid((uid_t)-1, KT_UID_A, (uid_t)-1));
+	return snd_bytes(w->id, 1, 0, IPC_NOWAIT);
+}
+
+TEST_F(sysv, the_group_is_that_of_the_file_system)
+{
+	struct work *w = work(self->id, 0, 0);
+	struct msqid_ds ds = ds_of(self->id);
+
+	ds.msg_perm.mode = 0060;
+	ds.msg_perm.gid = KT_UID_B;
+	EXPECT_EQ(0, ctl(self->id, IPC_SET, &ds));
+	EXPECT_EQ(0, kt_run(KT_FORK, send_with_fs_ids, w));
+	ds.msg_perm.gid = KT_UID_A;
+	EXPECT_EQ(0, ctl(self->id, IPC_SET, &ds));
+	EXPECT_EQ(-EACCES, kt_run(KT_FORK, send_with_fs_ids, w));
+}
+
+TEST_F(sysv, capability_in_another_user_namespace_raises_nothing)
+{
+	static const struct kt_how inside = {
+		.ns = CLONE_NEWUSER, .outer_uid = KT_UID_A, .outer_gid = KT_UID_A,
+	};
+	struct work *w = work(self->id, 0, DEFAULT_MSGMNB + 1);
+
+	EXPECT_EQ(0, give(self->id, KT_UID_A, KT_UID_A));
+	EXPECT_EQ(-EPERM, kt_run(&inside, raise_qbytes, w));
+	w->size = DEFAULT_MSGMNB - 1;
+	EXPECT_EQ(0, kt_run(&inside, raise_qbytes, w));
+	EXPECT_EQ(DEFAULT_MSGMNB - 1, ds_of(self->id).msg_qbytes);
+}
+
+/* ---- how much one user may have ---- */
+
+enum { QUEUES = 1500 };
+
+static long make_queues(void *arg)
+{
+	int *ids = arg;
+	long ret;
+
+	for (int i = 0; i < QUEUES; i++) {
+		ids[i] = (int)get(IPC_PRIVATE, 0600);
+		if (ids[i] < 0)
+			return ids[i];
+		ret = snd_bytes(ids[i], 1, 1, IPC_NOWAIT);
+		if (ret)
+			return ret;
+	}
+	/* The last takes as much as the first: of messages without bytes as many as of bytes */
+	for (int i = 1; i < DEFAULT_MSGMNB; i++) {
+		ret = snd_bytes(ids[QUEUES - 1], 1, i < 100, IPC_NOWAIT);
+		if (ret)
+			return ret;
+	}
+	if (snd_bytes(ids[QUEUES - 1], 1, 0, IPC_NOWAIT) != -EAGAIN)
+		return -1;
+	return ds_of(ids[QUEUES - 1]).msg_qnum;
+}
+
+static long remove_queues(void *arg)
+{
+	int *ids = arg;
+	long ret = 0;
+
+	for (int i = 0; i < QUEUES && !ret; i++)
+		ret = ctl(ids[i], IPC_RMID, NULL);
+	return ret;
+}
+
+TEST_F(sysv, an_ordinary_user_has_many_queues)
+{
+	int *ids = kt_shared(QUEUES * sizeof(*ids));
+
+	EXPECT_EQ(DEFAULT_MSGMNB, kt_run(KT_AS(KT_UID_A), make_queues, ids));
+	EXPECT_EQ(0, kt_run(KT_AS(KT_UID_A), remove_queues, ids));
+}
+
+/* ---- no room at all ---- */
+
+TEST_F(sysv, queue_that_takes_nothing)
+{
+	struct work *w = work(self->id, 1, 0), *r = work(self->id, 0, 10);
+	struct kt_job *receiver, *sender;
+
+	EXPECT_EQ(0, snd(self->id, 1, "before", 0));
+	EXPECT_EQ(0, set(self->id, -1, 0));
+	EXPECT_EQ(0, ds_of(self->id).msg_qbytes);
+	EXPECT_EQ(-EAGAIN, snd(self->id, 1, "", IPC_NOWAIT));
+	EXPECT_EQ(-EAGAIN, snd(self->id, 1, "x", IPC_NOWAIT));
+	EXPECT_STREQ("before", text_of(self->id, 0, 0));
+	EXPECT_EQ(-EAGAIN, snd(self->id, 1, "", IPC_NOWAIT));
+	/* Not even for who waits for it */
+	receiver = kt_start(KT_FORK, work_rcv, r);
+	ASSERT_TRUE(waits(receiver));
+	EXPECT_EQ(-EAGAIN, snd(self->id, 1, "", IPC_NOWAIT));
+	sender = kt_start(KT_FORK, work_snd, w);
+	ASSERT_TRUE(waits(sender));
+	EXPECT_TRUE(still_waits(receiver));
+	EXPECT_EQ(0, ds_of(self->id).msg_qnum);
+	EXPECT_EQ(0, set(self->id, -1, 1));
+	EXPECT_EQ(0, kt_join(sender));
+	EXPECT_EQ(0, kt_join(receiver));
+	EXPECT_EQ(0, snd(self->id, 1, "x", IPC_NOWAIT));
+	EXPECT_EQ(-EAGAIN, snd(self->id, 1, "", IPC_NOWAIT));
+}
+
+/* Of a thread that has waited its own id is told, of one that has not the process's */
+TEST_F(sysv, last_receiver_that_has_waited)
+{
+	struct work *w = work(self->id, 0, 10);
+	struct kt_job *job = kt_start(KT_THREAD, work_rcv, w);
+
+	ASSERT_TRUE(waits(job));
+	EXPECT_EQ(0, snd(self->id, 1, "x", 0));
+	EXPECT_EQ(1, kt_join(job));
+	EXPECT_EQ(job->tid, ds_of(self->id).msg_lrpid);
+	EXPECT_NE(getpid(), job->tid);
+	EXPECT_EQ(0, snd(self->id, 1, "x", 0));
+	EXPECT_EQ(1, kt_run(KT_THREAD, work_rcv, w));
+	EXPECT_EQ(getpid(), ds_of(self->id).msg_lrpid);
 }
 
 /* ---- limits of the namespace ---- */

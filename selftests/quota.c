@@ -494,6 +494,117 @@ TEST_F(quota, the_user_is_told_what_is_left)
 	EXPECT_EQ(charge, kt_do_as(A, left_of(self->dev)));
 }
 
+/* One who fills a queue and makes it smaller has the memory still */
+TEST_F(quota, p10_what_is_in_a_queue_is_paid_for_though_that_becomes_smaller)
+{
+	const struct kipc_attr large = { .max_size = 1024, .max_msgs = 16, .max_bytes = 16384 };
+	const struct kipc_attr small = { .max_size = 1024, .max_msgs = 1, .max_bytes = 1024 };
+	const uint64_t charge = 16384 + 16 * 256, least = 1024 + 256;
+	struct kipc_op_stat set = { .what = KIPC_SET_CAPACITY, .info.attr = small };
+	struct kipc_op_stat grow = { .what = KIPC_SET_CAPACITY, .info.attr = large };
+	static char buf[1024];
+	long fd;
+
+	kt_set_param("user_capacity_max", 2 * charge);
+	fd = create_as(self->dev, A, &large);
+	ASSERT_GE(fd, 0);
+	for (int i = 0; i < 8; i++)
+		ASSERT_EQ(0, send_as((int)fd, A, 1024));
+	EXPECT_EQ(0, kt_do_as(A, kt_op_set((int)fd, &set)));
+	EXPECT_EQ(2 * charge - 8 * (1024 + 256), kt_do_as(A, left_of(self->dev)));
+	EXPECT_EQ(-EAGAIN, send_as((int)fd, A, 0));
+	/* Somebody else who chooses a capacity takes over the rest, too; and gives it back */
+	EXPECT_EQ(0, kt_op_set((int)fd, &set));
+	EXPECT_EQ(2 * charge, kt_do_as(A, left_of(self->dev)));
+	EXPECT_EQ(0, kt_do_as(A, kt_op_set((int)fd, &set)));
+	EXPECT_EQ(2 * charge - 8 * (1024 + 256), kt_do_as(A, left_of(self->dev)));
+	/* What is paid for need not be paid twice */
+	kt_set_param("user_capacity_max", charge);
+	EXPECT_EQ(0, kt_do_as(A, kt_op_set((int)fd, &grow)));
+	EXPECT_EQ(0, kt_do_as(A, left_of(self->dev)));
+	EXPECT_EQ(0, kt_do_as(A, kt_op_set((int)fd, &set)));
+	EXPECT_EQ(charge - 8 * (1024 + 256), kt_do_as(A, left_of(self->dev)));
+	/* When the queue is empty, nothing but the capacity is left to pay */
+	for (int i = 0; i < 8; i++)
+		ASSERT_EQ(1024, kt_recv((int)fd, 0, KIPC_NONBLOCK, 0, buf, sizeof(buf), NULL));
+	EXPECT_EQ(charge - least, kt_do_as(A, left_of(self->dev)));
+	close((int)fd);
+	EXPECT_EQ(charge, kt_do_as(A, left_of(self->dev)));
+	/* So is it when it ends with what is in it */
+	fd = create_as(self->dev, A, &large);
+	ASSERT_GE(fd, 0);
+	for (int i = 0; i < 8; i++)
+		ASSERT_EQ(0, send_as((int)fd, A, 1024));
+	EXPECT_EQ(0, kt_do_as(A, kt_op_set((int)fd, &set)));
+	close((int)fd);
+	EXPECT_EQ(charge, kt_do_as(A, left_of(self->dev)));
+}
+
+/*
+ * SYSV: as many messages as may be in the queue are never in most, so that those beyond the first
+ * few are paid for when they come, by who pays for the queue
+ */
+TEST_F(quota, p10_messages_of_a_sysv_queue_are_paid_for_while_they_are_there)
+{
+	const struct kipc_attr attr = { .max_size = 1024, .max_msgs = 1000, .max_bytes = 16384 };
+	const uint64_t promised = 16384 + 16 * 256, step = 16384;
+	struct kipc_op_open op = {
+		.flags = KIPC_OPEN_CREATE | KIPC_OPEN_SYSV | KIPC_OPEN_FIRST_COME,
+		.rights = KT_ALL_RIGHTS, .mode = 0666, .attr = attr,
+	};
+	struct pollfd out = { .events = POLLOUT };
+	struct kipc_op_send *send = kt_new(struct kipc_op_send);
+	struct kt_job *job;
+	char buf[64];
+	long fd;
+
+	kt_set_param("user_capacity_max", promised + 10 * 256);
+	fd = kt_do_as(A, kt_open(self->dev, &op));
+	ASSERT_GE(fd, 0);
+	out.fd = (int)fd;
+	EXPECT_EQ(10 * 256, kt_do_as(A, left_of(self->dev)));
+	/* The bytes are promised: a message of some takes more than 256 of it */
+	EXPECT_EQ(0, send_as((int)fd, A, 1024));
+	EXPECT_EQ(10 * 256, kt_do_as(A, left_of(self->dev)));
+	EXPECT_EQ(1024, kt_recv((int)fd, 0, KIPC_NONBLOCK, 0, buf, sizeof(buf), NULL));
+	/* Whoever sends them, the owner pays */
+	EXPECT_EQ((long)promised / 256, fill_as((int)fd, B, 0) - 10);
+	EXPECT_EQ(0, kt_do_as(A, left_of(self->dev)));
+	EXPECT_EQ(-EAGAIN, send_as((int)fd, A, 0));
+	EXPECT_EQ(-EAGAIN, kt_send((int)fd, 0, 1, 0, "", 0));
+	EXPECT_EQ(0, poll(&out, 1, 0));
+	/* Who waits then has room as soon as something is taken out */
+	*send = (struct kipc_op_send){ .type = 1, .deadline = KIPC_FOREVER };
+	job = kt_start_ioctl(KT_AS(B), (int)fd, KIPC_IOC_SEND, send);
+	ASSERT_TRUE(kt_asleep(job));
+	EXPECT_EQ(0, kt_recv((int)fd, 0, KIPC_NONBLOCK, 0, buf, sizeof(buf), NULL));
+	EXPECT_EQ(0, kt_join(job));
+	EXPECT_EQ(0, poll(&out, 1, 0));
+	EXPECT_EQ(0, kt_recv((int)fd, 0, KIPC_NONBLOCK, 0, buf, sizeof(buf), NULL));
+	/* When there is none left it has all been given back */
+	while (kt_recv((int)fd, 0, KIPC_NONBLOCK, 0, buf, sizeof(buf), NULL) >= 0)
+		;
+	EXPECT_EQ(10 * 256, kt_do_as(A, left_of(self->dev)));
+
+	/* Where there is more it is taken, and given back, in steps */
+	kt_set_param("user_capacity_max", promised + 10 * step);
+	for (unsigned int i = 0; i < promised / 256; i++)
+		ASSERT_EQ(0, send_as((int)fd, B, 0));
+	EXPECT_EQ(10 * step, kt_do_as(A, left_of(self->dev)));
+	ASSERT_EQ(0, send_as((int)fd, B, 0));
+	EXPECT_EQ(9 * step - 256, kt_do_as(A, left_of(self->dev)));
+	EXPECT_EQ(1000 - 81, fill_as((int)fd, B, 0));
+	EXPECT_GE(10 * step - (1000 * 256 - promised), kt_do_as(A, left_of(self->dev)));
+	EXPECT_LE(8 * step - (1000 * 256 - promised), kt_do_as(A, left_of(self->dev)));
+	for (int i = 0; i < 500; i++)
+		ASSERT_EQ(0, kt_recv((int)fd, 0, KIPC_NONBLOCK, 0, buf, sizeof(buf), NULL));
+	EXPECT_GE(10 * step - (500 * 256 - promised), kt_do_as(A, left_of(self->dev)));
+	EXPECT_LE(8 * step - (500 * 256 - promised), kt_do_as(A, left_of(self->dev)));
+	/* Also when the queue ends with what is in it */
+	close((int)fd);
+	EXPECT_EQ(promised + 10 * step, kt_do_as(A, left_of(self->dev)));
+}
+
 TEST_F(quota, p10_capacity_is_paid_by_who_chose_it)
 {
 	const struct kipc_attr attr = { .max_size = 8192, .max_msgs = 16, .max_bytes = 16384 };

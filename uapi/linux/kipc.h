@@ -118,7 +118,8 @@
 #define KIPC_OPEN_NORESTART	(1U << 12)	/* a handled signal is always EINTR */
 #define KIPC_OPEN_ID_ONLY	(1U << 13)	/* make no handle: the id is enough */
 #define KIPC_OPEN_FIRST_COME	(1U << 14)	/* no user's part of the queue is kept free */
-#define KIPC_OPEN_MQUEUE	(1U << 15)	/* read(2), poll(2), turns as with mqueue(7) */
+#define KIPC_OPEN_MQUEUE	(1U << 15)	/* rights, read(2), poll(2), turns of mqueue(7) */
+#define KIPC_OPEN_SYSV		(1U << 16)	/* rights, capacity as of queues of svipc(7) */
 
 /* Flags of messages, receives, calls and replies */
 #define KIPC_NONBLOCK		(1U << 0)	/* never wait: EAGAIN */
@@ -159,6 +160,8 @@
 #define KIPC_ENDPOINT_ONEWAY		(1U << 3)
 #define KIPC_ENDPOINT_FILES		(1U << 4)
 #define KIPC_ENDPOINT_FIRST_COME	(1U << 5)
+#define KIPC_ENDPOINT_MQUEUE		(1U << 6)
+#define KIPC_ENDPOINT_SYSV		(1U << 7)
 
 /* What KIPC_IOC_SET changes */
 #define KIPC_SET_MODE		(1U << 0)
@@ -225,11 +228,15 @@ struct kipc_limits {
  * struct kipc_attr - capacity of an endpoint
  * @max_size: largest message, bytes; 0: 8192
  * @max_msgs: most messages queued; 0: 256
- * @max_bytes: most payload bytes queued; 0: @max_size * 32; at least @max_size, but
- *	with FIRST_COME, where a larger message waits for SET to allow it
+ * @max_bytes: most payload bytes queued; 0: @max_size * 32, with SYSV none, and no message
+ *	has room then; at least @max_size, but with FIRST_COME and SYSV, where a larger message
+ *	waits for SET to allow it
  * @reserved: 0
  *
- * Chosen at creation, changed by KIPC_IOC_SET, charged to the user who chooses.
+ * Chosen at creation, changed by KIPC_IOC_SET, charged to the user who chooses: @max_bytes, and
+ * 256 bytes for each of @max_msgs. A queue that is made smaller than what is in it is charged
+ * for that until it is empty. With SYSV no more than 16 of the messages are charged from the
+ * beginning, the others while they are there; they have no room if the user has none left.
  */
 struct kipc_attr {
 	__u32 max_size;
@@ -398,7 +405,8 @@ struct kipc_endpoint {
  * Device files only. At most one of @key, @name and @id; with none of them the
  * endpoint is private and needs KIPC_OPEN_CREATE. Permissions are checked once:
  * RECV needs r, SEND needs w, CONTROL needs owner, creator or CAP_IPC_OWNER in
- * the user namespace that owns the namespace; CAP_IPC_OWNER overrides all. A
+ * the user namespace that owns the namespace; CAP_IPC_OWNER overrides all (SYSV and MQUEUE:
+ * see below). A
  * new endpoint gives its creator every right, whatever @mode says. It dies with
  * its last RECV handle (KEEP_BY_ANY: with its last handle; PERSIST: on REMOVE;
  * both: with its last handle once it has neither key nor name, as a queue of
@@ -431,7 +439,19 @@ struct kipc_endpoint {
  * never RDHUP; O_ASYNC has no effect. Tasks that wait on such handles, to receive without
  * selector or for room at a FIRST_COME endpoint, have their turn by scheduling priority,
  * then by arrival.
- * Not with ID_ONLY (EINVAL).
+ * Not with ID_ONLY or SYSV (EINVAL).
+ *
+ * Who may do what with an endpoint that is created so follows the rules of mqueue(7): it belongs
+ * to the creator's file system uid and gid, and those of who asks count, with the supplementary
+ * groups. CAP_DAC_OVERRIDE stands in for r and w, for r alone also CAP_DAC_READ_SEARCH. CONTROL
+ * needs the owner, root of the user namespace that owns the namespace, as mqueue(7) has its
+ * directory, or CAP_FOWNER. Everybody may see it.
+ *
+ * An endpoint that is created with SYSV follows those of svipc(7): the effective uid counts, and
+ * file system gid and supplementary groups; CAP_IPC_OWNER stands in for r and w, CAP_SYS_ADMIN
+ * for CONTROL. Everybody may see it. Its messages are charged as struct kipc_attr says. Who waits
+ * for a message that is handed over at a FIRST_COME endpoint is its last receiver as a thread,
+ * not as a process (struct kipc_endpoint).
  *
  * Impostors: an existing endpoint whose creator is neither root (uid 0 of the
  * initial user namespace or of the one that owns the namespace) nor the caller
@@ -493,10 +513,10 @@ struct kipc_op_restrict {
  * @info: STAT: written; SET: the new values, other members are ignored
  *
  * STAT: any handle; on a device file any permission on the endpoint (EACCES).
- * SET: KIPC_RIGHT_CONTROL, on a device file owner, creator or CAP_IPC_OWNER
+ * SET: KIPC_RIGHT_CONTROL, on a device file what CONTROL needs at OPEN
  * (EPERM). Who gives it away, as msgctl(2) allows, still pays for it: the
  * capacity stays charged to whoever chose it. A larger capacity admits waiting
- * senders; a smaller one drops nothing. When max_size grows, receivers that
+ * senders; a smaller one drops nothing, and what is there stays charged. When max_size grows, receivers that
  * wait with less room get EMSGSIZE. Also EEXIST (key or name taken), ENOENT (no key
  * or name to clear: of two who do that at once one is told), EPERM
  * (reserved key or name; or a caller other than the creator, without

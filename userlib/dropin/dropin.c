@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <linux/futex.h>
+#include <linux/capability.h>
 #include <sys/resource.h>
 #include <sys/single_threaded.h>
 #include <sys/stat.h>
@@ -125,13 +126,37 @@ uid_t dropin_euid(void)
 #endif
 }
 
-gid_t dropin_egid(void)
+gid_t dropin_fsgid(void)
 {
-#ifdef SYS_getegid32
-	return (gid_t)syscall(SYS_getegid32);
+	/* What no id can be changes nothing; the answer is what it was */
+#ifdef SYS_setfsgid32
+	return (gid_t)syscall(SYS_setfsgid32, -1);
 #else
-	return (gid_t)syscall(SYS_getegid);
+	return (gid_t)syscall(SYS_setfsgid, -1);
 #endif
+}
+
+bool dropin_capable(unsigned int capability)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = { 0 };
+	int saved = errno;
+
+	if (syscall(SYS_capget, &header, sets))
+		errno = saved;
+	return sets[CAP_TO_INDEX(capability)].effective & CAP_TO_MASK(capability);
+}
+
+/* The inode number of the initial user namespace, as of the kernel's proc_ns.h */
+#define INITIAL_USER_NS	0xeffffffdU
+
+bool dropin_exempt(void)
+{
+	struct statx ns;
+
+	return dropin_capable(CAP_SYS_RESOURCE) &&
+	       (dropin_stat(AT_FDCWD, "/proc/thread-self/ns/user", &ns) < 0 ||
+		ns.stx_ino == INITIAL_USER_NS);
 }
 
 static uint64_t number_of(const struct statx *status)

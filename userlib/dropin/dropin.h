@@ -139,7 +139,13 @@ int dropin_open(void);
 int dropin_stat(int fd, const char *path, struct statx *status);
 
 uid_t dropin_euid(void);
-gid_t dropin_egid(void);
+gid_t dropin_fsgid(void);
+
+/* Has the calling thread this CAP_*? */
+bool dropin_capable(unsigned int capability);
+
+/* ... CAP_SYS_RESOURCE where that exempts from limits, in the initial user namespace? */
+bool dropin_exempt(void);
 
 /**
  * dropin_next() - a function of the C library, behind ours

@@ -5,7 +5,6 @@
 #include "posixmq.h"
 
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,9 +19,6 @@
 /* What the kernel's own queues count, beside the bytes, for a message and for a priority */
 #define MESSAGE_COST	48
 #define PRIORITY_COST	48
-
-/* The inode number of the first user namespace: a capability in another one exempts from nothing */
-#define INITIAL_USER_NS	0xeffffffdU
 
 /*
  * The beginning of a file of /proc as a string; empty if it cannot be read. By syscall(2), as
@@ -70,22 +66,6 @@ static mode_t read_umask(void)
 	return mask;
 }
 
-static bool exempt(void)
-{
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = { 0 };
-	struct statx ns;
-	int saved = errno;
-	bool has;
-
-	has = !syscall(SYS_capget, &header, sets) &&
-	      sets[CAP_TO_INDEX(CAP_SYS_RESOURCE)].effective & CAP_TO_MASK(CAP_SYS_RESOURCE) &&
-	      (dropin_stat(AT_FDCWD, "/proc/thread-self/ns/user", &ns) < 0 ||
-	       ns.stx_ino == INITIAL_USER_NS);
-	errno = saved;
-	return has;
-}
-
 static uint64_t cost(uint64_t msgs, uint64_t size)
 {
 	uint64_t prios = msgs < KIPC_PRIO_MAX + 1 ? msgs : KIPC_PRIO_MAX + 1;
@@ -123,7 +103,7 @@ int posixmq_make(struct kipc_op_open *op, mode_t mode, const struct mq_attr *wan
 	long msgs_max = read_limit("/proc/sys/fs/mqueue/msg_max", 10);
 	long size_max = read_limit("/proc/sys/fs/mqueue/msgsize_max", 8192);
 	long queues, msgs, size;
-	bool free = exempt();
+	bool free = dropin_exempt();
 	struct rlimit limit;
 	uint64_t used;
 

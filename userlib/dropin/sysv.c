@@ -3,8 +3,8 @@
  * System V message queues on kipc: msgget, msgsnd, msgrcv and msgctl for programs
  * that were linked with those of the C library.
  *
- * A queue is an endpoint that persists, takes no calls and is open to the first who
- * come. The key is the same number, and so is the id. Messages have the queue's types
+ * A queue is an endpoint that persists, takes no calls, is open to the first who come and
+ * has the rules of svipc(7). The key is the same number, and so is the id. Messages have the queue's types
  * and no priorities. What the C library's functions do is described in msgget(2),
  * msgop(2), msgctl(2) and svipc(7), and where these are silent by what Linux does.
  */
@@ -69,18 +69,6 @@ static struct msginfo get_limits(void)
 	return limits;
 }
 
-/* Has the calling thread it? */
-static bool has_capability(unsigned int capability)
-{
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { 0 };
-	int saved = errno;
-
-	if (syscall(SYS_capget, &header, data))
-		errno = saved;
-	return data[CAP_TO_INDEX(capability)].effective & CAP_TO_MASK(capability);
-}
-
 /* ---- ids ---- */
 
 /* An id that is none is EINVAL here; EIDRM is for who has waited meanwhile */
@@ -141,31 +129,18 @@ static int sum_up(struct sums *sums)
 /* What kipc charges for a message beside its bytes */
 #define MESSAGE_COST 256
 
-/* So much of what the user may still promise goes to one queue's messages, beside their bytes */
-#define PART_OF_LEFT 16
-
-/* A queue is promised one message for so many bytes in any case */
-#define BYTES_OF_MESSAGE 64
-
 static uint64_t least(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
 }
 
-/*
- * A queue takes messages without bytes, too, as many as it takes bytes. But each is charged to the
- * user, whose other queues shall have room as well: each takes a part of what may still be
- * promised, so that the more there are the fewer such messages they take.
- */
+/* A queue takes messages without bytes, too, as many as it takes bytes */
 static struct kipc_attr capacity(unsigned int max_size, uint64_t bytes,
 				 const struct kipc_limits *limits)
 {
 	uint64_t room = limits->capacity_max > bytes ? limits->capacity_max - bytes : 0;
-	uint64_t msgs = least(room, limits->user_capacity_left / PART_OF_LEFT) / MESSAGE_COST;
+	uint64_t msgs = least(least(room / MESSAGE_COST, bytes), UINT32_MAX);
 
-	if (msgs < bytes / BYTES_OF_MESSAGE)
-		msgs = bytes / BYTES_OF_MESSAGE;
-	msgs = least(least(msgs, bytes), UINT32_MAX);
 	return (struct kipc_attr){
 		.max_size = max_size,
 		.max_bytes = bytes,
@@ -203,7 +178,7 @@ static int create_queue(struct kipc_op_open *op)
 	if (ret < 0)
 		return ret;
 	op->flags |= KIPC_OPEN_CREATE | KIPC_OPEN_PERSIST | KIPC_OPEN_ONEWAY |
-		     KIPC_OPEN_FIRST_COME;
+		     KIPC_OPEN_FIRST_COME | KIPC_OPEN_SYSV;
 	op->attr = capacity((unsigned int)wanted.msgmax, (unsigned int)wanted.msgmnb, &limits);
 	ret = dropin_ioctl(KIPC_IOC_OPEN, op);
 	return too_much(ret) ? -ENOSPC : ret;
@@ -221,7 +196,7 @@ static bool key_is_taken(key_t key)
 
 static bool in_group(gid_t gid)
 {
-	return gid == dropin_egid() || group_member(gid);
+	return gid == dropin_fsgid() || group_member(gid);
 }
 
 /*
@@ -243,7 +218,7 @@ static int check_execute(uint32_t id)
 		mode >>= 6;
 	else if (in_group(info.gid) || in_group(info.cgid))
 		mode >>= 3;
-	return mode & 1 || has_capability(CAP_IPC_OWNER) ? 0 : -EACCES;
+	return mode & 1 || dropin_capable(CAP_IPC_OWNER) ? 0 : -EACCES;
 }
 
 static int get_queue(key_t key, int flags)
@@ -614,14 +589,8 @@ static int set_queue(uint32_t id, const struct layout *layout, const void *buf)
 	if (ret < 0 && ret != -EACCES)
 		return ret;
 	limits = get_limits();
-	if (settings.qbytes > (unsigned int)limits.msgmnb &&
-	    !has_capability(CAP_SYS_RESOURCE))
+	if (settings.qbytes > (unsigned int)limits.msgmnb && !dropin_exempt())
 		return -EPERM;
-	/* Nobody could send any more; there is no such capacity */
-	if (!settings.qbytes) {
-		ret = check_rights(id, KIPC_RIGHT_CONTROL);
-		return ret < 0 ? ret : -EINVAL;
-	}
 
 	op.what = KIPC_SET_MODE | KIPC_SET_UID | KIPC_SET_GID;
 	op.info.mode = settings.mode & 0777;
