@@ -334,6 +334,16 @@ static long do_next(unsigned int actor, const struct op *op)
 	return ret;
 }
 
+static long do_sum(unsigned int actor, const struct op *op)
+{
+	struct kipc_op_sum data = { .with = value32(op, A_WHAT), .flags = value32(op, A_FLAGS) };
+	long ret = call(actor, op, &data);
+
+	if (ret >= 0)
+		shared->ids[op->arg[A_TO] % SLOTS] = data.last;
+	return ret;
+}
+
 static long do_send(unsigned int actor, const struct op *op)
 {
 	struct kipc_op_send data = {
@@ -605,6 +615,8 @@ long do_ioctl(unsigned int actor, const struct op *op)
 		return do_stat(actor, op);
 	case OP_NEXT:
 		return do_next(actor, op);
+	case OP_SUM:
+		return do_sum(actor, op);
 	case OP_SEND:
 		return do_send(actor, op);
 	case OP_RECV:

@@ -28,6 +28,7 @@ static_assert(sizeof(struct kipc_op_restrict) == 32);
 static_assert(sizeof(struct kipc_op_stat) == 456);
 static_assert(sizeof(struct kipc_op_remove) == 8);
 static_assert(sizeof(struct kipc_op_next) == 8);
+static_assert(sizeof(struct kipc_op_sum) == 48);
 static_assert(sizeof(struct kipc_op_send) == 80);
 static_assert(sizeof(struct kipc_op_recv) == 96);
 static_assert(sizeof(struct kipc_op_rpc) == 144);
@@ -177,32 +178,82 @@ static long kipc_op_remove(struct kipc_file *file, struct kipc_op_remove *op, vo
 	return err;
 }
 
+/* The first endpoint from @index on with an id above @after that the caller may see, held */
+static struct kipc_ep *kipc_next_seen(struct kipc_file *file, u32 index, u32 after)
+{
+	for (;;) {
+		struct kipc_ep *ep = kipc_ns_first(file->ns, index);
+
+		if (!ep)
+			return ERR_PTR(-ENOENT);
+		if (ep->id > after && kipc_ep_visible(ep))
+			return ep;
+		index = kipc_id_index(ep->id) + 1;
+		kipc_ep_put(ep);
+		if (fatal_signal_pending(current))
+			return ERR_PTR(-EINTR);
+		cond_resched();
+	}
+}
+
 static long kipc_op_next(struct kipc_file *file, struct kipc_op_next *op, void __user *uop)
 {
-	u32 index = kipc_id_index(op->id), id;
 	struct kipc_ep *ep;
-	bool seen;
 
 	if (file->ep)
 		return -EBADF;
 	if (op->flags)
 		return -EINVAL;
-	for (;;) {
-		ep = kipc_ns_first(file->ns, index);
-		if (!ep)
-			return -ENOENT;
-		id = ep->id;
-		index = kipc_id_index(id) + 1;
-		/* The index of one that has ended may be in use again */
-		seen = id > op->id && kipc_ep_visible(ep);
+	/* The index of one that has ended may be in use again */
+	ep = kipc_next_seen(file, kipc_id_index(op->id), op->id);
+	if (IS_ERR(ep))
+		return PTR_ERR(ep);
+	op->id = ep->id;
+	kipc_ep_put(ep);
+	return copy_to_user(uop, op, sizeof(*op)) ? -EFAULT : 0;
+}
+
+#define KIPC_ENDPOINT_FLAGS (KIPC_ENDPOINT_PERSIST | KIPC_ENDPOINT_KEEP_BY_ANY |		\
+			     KIPC_ENDPOINT_RENDEZVOUS | KIPC_ENDPOINT_ONEWAY |		\
+			     KIPC_ENDPOINT_FILES | KIPC_ENDPOINT_FIRST_COME |			\
+			     KIPC_ENDPOINT_MQUEUE | KIPC_ENDPOINT_SYSV)
+
+static void kipc_sum_add(struct kipc_op_sum *op, struct kipc_ep *ep)
+{
+	if ((ep->flags & op->with) != op->with || ep->flags & op->without)
+		return;
+	op->endpoints++;
+	op->last = ep->id;
+	spin_lock(&ep->lock);
+	op->msgs += ep->msgs;
+	op->bytes += ep->bytes;
+	spin_unlock(&ep->lock);
+}
+
+static long kipc_op_sum(struct kipc_file *file, struct kipc_op_sum *op, void __user *uop)
+{
+	struct kipc_ep *ep;
+	u32 index = 0;
+
+	if (file->ep)
+		return -EBADF;
+	if (op->flags || (op->with | op->without) & ~KIPC_ENDPOINT_FLAGS ||
+	    memchr_inv(op->reserved, 0, sizeof(op->reserved)))
+		return -EINVAL;
+	op->last = 0;
+	op->endpoints = 0;
+	op->msgs = 0;
+	op->bytes = 0;
+	while (!IS_ERR(ep = kipc_next_seen(file, index, 0))) {
+		kipc_sum_add(op, ep);
+		index = kipc_id_index(ep->id) + 1;
 		kipc_ep_put(ep);
-		if (seen)
-			break;
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
 	}
-	op->id = id;
+	if (PTR_ERR(ep) != -ENOENT)
+		return PTR_ERR(ep);
 	return copy_to_user(uop, op, sizeof(*op)) ? -EFAULT : 0;
 }
 
@@ -403,6 +454,7 @@ KIPC_RUN(noinline, stat, kipc_op_stat)
 KIPC_RUN(noinline, set, kipc_op_stat)
 KIPC_RUN(noinline, remove, kipc_op_remove)
 KIPC_RUN(noinline, next, kipc_op_next)
+KIPC_RUN(noinline, sum, kipc_op_sum)
 KIPC_RUN(__flatten, send, kipc_op_send)
 KIPC_RUN(__flatten, recv, kipc_op_recv)
 KIPC_RUN(__flatten, rpc, kipc_op_rpc)
@@ -437,6 +489,7 @@ static const struct kipc_operation kipc_operations[] = {
 	KIPC_OPERATION(SET, kipc_run_set),
 	KIPC_OPERATION(REMOVE, kipc_run_remove),
 	KIPC_OPERATION(NEXT, kipc_run_next),
+	KIPC_OPERATION(SUM, kipc_run_sum),
 	KIPC_OPERATION(SEND, kipc_run_send),
 	KIPC_OPERATION(RECV, kipc_run_recv),
 	KIPC_OPERATION(RPC, kipc_run_rpc),

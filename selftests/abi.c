@@ -48,7 +48,7 @@ static const struct op ops[] = {
 	}, {
 		.name = "OPEN", .cmd = KIPC_IOC_OPEN, .files = DEVICE,
 		.flags = offsetof(struct kipc_op_open, flags),
-		.known = (1U << 16) - 1,
+		.known = (1U << 17) - 1,
 		.zero = { ZERO(op_open, reserved), ZERO(op_open, attr.reserved) },
 	}, {
 		.name = "RESTRICT", .cmd = KIPC_IOC_RESTRICT, .files = HANDLE,
@@ -66,6 +66,10 @@ static const struct op ops[] = {
 	}, {
 		.name = "NEXT", .cmd = KIPC_IOC_NEXT, .files = DEVICE,
 		.flags = offsetof(struct kipc_op_next, flags),
+	}, {
+		.name = "SUM", .cmd = KIPC_IOC_SUM, .files = DEVICE,
+		.flags = offsetof(struct kipc_op_sum, flags),
+		.zero = { ZERO(op_sum, reserved) },
 	}, {
 		.name = "SEND", .cmd = KIPC_IOC_SEND, .files = BOTH, .has_endpoint = true,
 		.endpoint = offsetof(struct kipc_op_send, endpoint),
@@ -521,6 +525,7 @@ TEST_F(abi, bad_addresses_of_structs)
 	/* what is written must be writable */
 	EXPECT_EQ(-EFAULT, kt_ioctl(self->dev, KIPC_IOC_INFO, read_only));
 	EXPECT_EQ(-EFAULT, kt_ioctl(self->dev, KIPC_IOC_NEXT, read_only));
+	EXPECT_EQ(-EFAULT, kt_ioctl(self->dev, KIPC_IOC_SUM, read_only));
 	EXPECT_EQ(-EFAULT, kt_ioctl(self->fd, KIPC_IOC_STAT, read_only));
 	EXPECT_EQ(1, kt_stat(self->fd).msgs);
 }

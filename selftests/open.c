@@ -973,6 +973,105 @@ TEST_F(open, the_walk_over_ids)
 	EXPECT_EQ(~0U, at);
 }
 
+static long sum_up(int fd, uint32_t with, uint32_t without, struct kipc_op_sum *op)
+{
+	kt_poison(op, sizeof(*op));
+	memset(op->reserved, 0, sizeof(op->reserved));
+	op->with = with;
+	op->without = without;
+	op->flags = 0;
+	return kt_ioctl(fd, KIPC_IOC_SUM, op);
+}
+
+static long sum_as_other(void *arg)
+{
+	struct kipc_op_sum *op = arg;
+	int dev = kt_device();
+
+	return sum_up(dev, KIPC_ENDPOINT_ONEWAY, 0, op);
+}
+
+TEST_F(open, the_sum_of_all)
+{
+	const uint32_t oneway = KIPC_ENDPOINT_ONEWAY, first = KIPC_ENDPOINT_FIRST_COME;
+	struct kipc_op_sum sum, *others = kt_new(struct kipc_op_sum);
+	struct kipc_op_open public = {
+		.flags = KIPC_OPEN_CREATE | KIPC_OPEN_ONEWAY | KIPC_OPEN_SYSV,
+		.rights = KT_ALL_RIGHTS,
+	};
+	int fds[4];
+
+	ASSERT_EQ(0, sum_up(self->dev, oneway, 0, &sum));
+	EXPECT_EQ(0, sum.endpoints);
+	EXPECT_EQ(0, sum.last);
+	EXPECT_EQ(0, sum.msgs);
+	EXPECT_EQ(0, sum.bytes);
+	fds[0] = kt_private(self->dev, KIPC_OPEN_ONEWAY, NULL);
+	fds[1] = kt_private(self->dev, KIPC_OPEN_ONEWAY | KIPC_OPEN_FIRST_COME, NULL);
+	fds[2] = (int)kt_open(self->dev, &public);
+	fds[3] = kt_private(self->dev, 0, NULL);
+	for (int i = 0; i < 4; i++) {
+		ASSERT_LE(0, fds[i]);
+		for (int j = 0; j <= i; j++)
+			ASSERT_EQ(0, kt_send(fds[i], 0, 1, 0, "12345678", (size_t)(i + j)));
+	}
+	EXPECT_EQ(0, sum_up(self->dev, oneway, 0, &sum));
+	EXPECT_EQ(3, sum.endpoints);
+	EXPECT_EQ(kt_id(fds[2]), sum.last);
+	EXPECT_EQ(1 + 2 + 3, sum.msgs);
+	EXPECT_EQ(0 + (1 + 2) + (2 + 3 + 4), sum.bytes);
+	EXPECT_EQ(0, sum_up(self->dev, oneway | first, 0, &sum));
+	EXPECT_EQ(1, sum.endpoints);
+	EXPECT_EQ(kt_id(fds[1]), sum.last);
+	EXPECT_EQ(2, sum.msgs);
+	EXPECT_EQ(3, sum.bytes);
+	EXPECT_EQ(0, sum_up(self->dev, oneway, first, &sum));
+	EXPECT_EQ(2, sum.endpoints);
+	EXPECT_EQ(kt_id(fds[2]), sum.last);
+	EXPECT_EQ(4, sum.msgs);
+	EXPECT_EQ(9, sum.bytes);
+	EXPECT_EQ(0, sum_up(self->dev, 0, oneway, &sum));
+	EXPECT_EQ(1, sum.endpoints);
+	EXPECT_EQ(kt_id(fds[3]), sum.last);
+	EXPECT_EQ(0, sum_up(self->dev, oneway, oneway, &sum));
+	EXPECT_EQ(0, sum.endpoints);
+	/* Of what one may not see nothing is told */
+	EXPECT_EQ(0, kt_run(KT_AS(KT_UID_B), sum_as_other, others));
+	EXPECT_EQ(1, others->endpoints);
+	EXPECT_EQ(kt_id(fds[2]), others->last);
+	EXPECT_EQ(3, others->msgs);
+	EXPECT_EQ(9, others->bytes);
+	/* Nothing is written after an error */
+	EXPECT_EQ(-EINVAL, sum_up(self->dev, 1U << 8, 0, &sum));
+	EXPECT_EQ(-EINVAL, sum_up(self->dev, 0, 1U << 31, &sum));
+	EXPECT_NE(0, sum.endpoints);
+	EXPECT_EQ(-EBADF, sum_up(fds[0], 0, 0, &sum));
+	for (int i = 0; i < 4; i++)
+		close(fds[i]);
+}
+
+/* Whose rules hold is told, and nobody's hold beside another's */
+TEST_F(open, rules_of_others)
+{
+	const uint32_t flags = KIPC_OPEN_CREATE | KIPC_OPEN_PERSIST;
+	int sysv = kt_private(self->dev, KIPC_OPEN_SYSV, NULL);
+	int mqueue = kt_private(self->dev, KIPC_OPEN_MQUEUE, NULL);
+	long handle;
+
+	EXPECT_EQ(KIPC_ENDPOINT_SYSV, kt_stat(sysv).flags);
+	EXPECT_EQ(KIPC_ENDPOINT_MQUEUE, kt_stat(mqueue).flags);
+	EXPECT_EQ(-EINVAL, kt_openl(self->dev, .flags = flags | KIPC_OPEN_SYSV | KIPC_OPEN_MQUEUE,
+				    .rights = KT_ALL_RIGHTS));
+	/* A handle on one that is there changes nothing about it */
+	handle = kt_openl(self->dev, .id = kt_id(sysv), .rights = KT_ALL_RIGHTS,
+			   .flags = KIPC_OPEN_MQUEUE);
+	EXPECT_LE(0, handle);
+	EXPECT_EQ(KIPC_ENDPOINT_SYSV, kt_stat(sysv).flags);
+	close((int)handle);
+	close(sysv);
+	close(mqueue);
+}
+
 static void send_fd(int sock, int fd)
 {
 	union {

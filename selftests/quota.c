@@ -343,6 +343,7 @@ TEST_F(quota, p10_a_larger_capacity_admits_who_waits)
 	EXPECT_EQ(0, kt_join(first));
 	EXPECT_TRUE(kt_asleep(second));
 	EXPECT_EQ(3, kt_stat(fd).msgs);
+	kt_kill(second);
 }
 
 TEST_F(quota, p10_a_smaller_capacity_drops_nothing)

@@ -97,6 +97,8 @@ const char *flags_text(unsigned int flags)
 		{ KIPC_ENDPOINT_ONEWAY, "oneway" },
 		{ KIPC_ENDPOINT_FILES, "files" },
 		{ KIPC_ENDPOINT_FIRST_COME, "first-come" },
+		{ KIPC_ENDPOINT_MQUEUE, "mqueue" },
+		{ KIPC_ENDPOINT_SYSV, "sysv" },
 	};
 	static char text[128];
 	char *end = text;

@@ -94,7 +94,7 @@ struct kipc_msg {
  * @address: a name of 1 to KIPC_NAME_MAX bytes; "key:NUMBER" for a key;
  *	NULL: a private endpoint
  * @flags: 0, or KIPC_OPEN_EXCL, PERSIST, KEEP_BY_ANY, RENDEZVOUS, ONEWAY,
- *	FILES, FIRST_COME, MQUEUE, NONBLOCK, ANY_OWNER; CREATE goes without saying
+ *	FILES, FIRST_COME, MQUEUE, SYSV, NONBLOCK, ANY_OWNER; CREATE goes without saying
  * @mode: permissions, 0 to 0777: r receives, w sends; umask does not apply
  * @attr: capacity, NULL or zero: default
  *

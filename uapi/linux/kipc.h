@@ -559,6 +559,31 @@ struct kipc_op_next {
 };
 
 /**
+ * struct kipc_op_sum - KIPC_IOC_SUM: what there is in all endpoints of a kind
+ * @with: KIPC_ENDPOINT_* that each of them has
+ * @without: KIPC_ENDPOINT_* that none of them has
+ * @flags: 0
+ * @last: written: the largest id, 0 if there is none
+ * @endpoints: written: how many there are
+ * @reserved: 0
+ * @msgs: written: messages queued in them
+ * @bytes: written: payload bytes queued in them
+ *
+ * Device files only (EBADF). As a walk by KIPC_IOC_NEXT and KIPC_IOC_STAT, in one system call: of
+ * endpoints that the caller may STAT, one after the other. EINVAL: flags that there are not.
+ */
+struct kipc_op_sum {
+	__u32 with;
+	__u32 without;
+	__u32 flags;
+	__u32 last;
+	__u32 endpoints;
+	__u32 reserved[3];
+	__u64 msgs;
+	__u64 bytes;
+};
+
+/**
  * struct kipc_op_send - KIPC_IOC_SEND: put one message
  * @flags: NONBLOCK REALTIME NORESTART SYNC NOENT
  * @endpoint: id; device file only
@@ -959,6 +984,7 @@ struct kipc_op_notify {
 #define KIPC_IOC_SET		_IOW(KIPC_IOC_MAGIC, 0x04, struct kipc_op_stat)
 #define KIPC_IOC_REMOVE		_IOW(KIPC_IOC_MAGIC, 0x05, struct kipc_op_remove)
 #define KIPC_IOC_NEXT		_IOWR(KIPC_IOC_MAGIC, 0x06, struct kipc_op_next)
+#define KIPC_IOC_SUM		_IOWR(KIPC_IOC_MAGIC, 0x07, struct kipc_op_sum)
 #define KIPC_IOC_SEND		_IOW(KIPC_IOC_MAGIC, 0x10, struct kipc_op_send)
 #define KIPC_IOC_RECV		_IOW(KIPC_IOC_MAGIC, 0x11, struct kipc_op_recv)
 #define KIPC_IOC_RPC		_IOWR(KIPC_IOC_MAGIC, 0x12, struct kipc_op_rpc)

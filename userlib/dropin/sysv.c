@@ -98,30 +98,11 @@ static int check_rights(uint32_t id, uint32_t rights)
 	return no_such(dropin_ioctl(KIPC_IOC_OPEN, &op));
 }
 
-/* What there is in all of the queues that the caller may see */
-struct sums {
-	unsigned int queues;
-	uint32_t last;		/* id */
-	uint64_t msgs;
-	uint64_t bytes;
-};
-
-static int sum_up(struct sums *sums)
+/* What there is in all queues */
+static int sum_up(struct kipc_op_sum *sums)
 {
-	struct kipc_op_next next = { 0 };
-	struct kipc_endpoint info;
-	int ret;
-
-	*sums = (struct sums){ 0 };
-	while ((ret = dropin_ioctl(KIPC_IOC_NEXT, &next)) >= 0) {
-		if (get_info(next.id, &info) < 0 || !is_queue(&info))
-			continue;
-		sums->queues++;
-		sums->last = next.id;
-		sums->msgs += info.msgs;
-		sums->bytes += info.bytes;
-	}
-	return ret == -ENOENT ? 0 : ret;
+	*sums = (struct kipc_op_sum){ .with = QUEUE_FLAGS, .without = QUEUE_FLAGS_NOT };
+	return dropin_ioctl(KIPC_IOC_SUM, sums);
 }
 
 /* ---- msgget ---- */
@@ -153,17 +134,17 @@ static bool too_much(int ret)
 	return ret == -EDQUOT || ret == -EMSGSIZE;
 }
 
-/* May there be one queue more? 0 or -ENOSPC; of what the caller cannot see nothing is known */
+/* May there be one queue more? 0 or -ENOSPC */
 static int check_number(const struct kipc_limits *limits, int msgmni)
 {
-	struct sums sums;
+	struct kipc_op_sum sums;
 	int ret;
 
 	/* That there are few endpoints of any kind is told without counting */
 	if (limits->endpoints < (unsigned int)msgmni)
 		return 0;
 	ret = sum_up(&sums);
-	return ret < 0 || sums.queues < (unsigned int)msgmni ? ret : -ENOSPC;
+	return ret < 0 || sums.endpoints < (unsigned int)msgmni ? ret : -ENOSPC;
 }
 
 static int create_queue(struct kipc_op_open *op)
@@ -611,14 +592,14 @@ static int remove_queue(uint32_t id)
 static int get_msginfo(int cmd, void *buf)
 {
 	struct msginfo info = get_limits();
-	struct sums sums;
+	struct kipc_op_sum sums;
 	int ret;
 
 	ret = sum_up(&sums);
 	if (ret < 0)
 		return ret;
 	if (cmd == MSG_INFO) {
-		info.msgpool = (int)sums.queues;
+		info.msgpool = (int)sums.endpoints;
 		info.msgmap = sums.msgs > INT_MAX ? INT_MAX : (int)sums.msgs;
 		info.msgtql = sums.bytes > INT_MAX ? INT_MAX : (int)sums.bytes;
 	}
