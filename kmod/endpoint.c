@@ -346,7 +346,8 @@ static int kipc_attr_check(struct kipc_attr *attr, u32 flags)
 		return -EINVAL;
 	if (attr->max_size > msg_max || attr->max_bytes > KIPC_CAPACITY_CEILING)
 		return -EMSGSIZE;
-	if (kipc_attr_cost(attr, attr->max_msgs) > READ_ONCE(kipc_capacity_max) && !capable(CAP_SYS_RESOURCE))
+	if (kipc_attr_cost(attr, attr->max_msgs) > READ_ONCE(kipc_capacity_max) &&
+	    !capable(CAP_SYS_RESOURCE))
 		return -EMSGSIZE;
 	return 0;
 }

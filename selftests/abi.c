@@ -488,7 +488,7 @@ TEST_F(abi, unknown_operations)
 	for (unsigned int nr = 0; nr < 256; nr++) {
 		unsigned long cmd = _IOC(_IOC_READ | _IOC_WRITE, KIPC_IOC_MAGIC, nr, 64);
 
-		if (nr <= 0x06 || (nr >= 0x10 && nr <= 0x1c))
+		if (nr <= 0x07 || (nr >= 0x10 && nr <= 0x1c))
 			continue;
 		EXPECT_EQ(-ENOTTY, kt_ioctl(self->fd, cmd, self->op));
 		EXPECT_EQ(-ENOTTY, kt_ioctl(self->dev, cmd, self->op));

@@ -998,6 +998,7 @@ TEST_F(open, the_sum_of_all)
 	struct kipc_op_open public = {
 		.flags = KIPC_OPEN_CREATE | KIPC_OPEN_ONEWAY | KIPC_OPEN_SYSV,
 		.rights = KT_ALL_RIGHTS,
+		.attr.max_bytes = 100,
 	};
 	int fds[4];
 
@@ -1064,7 +1065,7 @@ TEST_F(open, rules_of_others)
 				    .rights = KT_ALL_RIGHTS));
 	/* A handle on one that is there changes nothing about it */
 	handle = kt_openl(self->dev, .id = kt_id(sysv), .rights = KT_ALL_RIGHTS,
-			   .flags = KIPC_OPEN_MQUEUE);
+			  .flags = KIPC_OPEN_MQUEUE);
 	EXPECT_LE(0, handle);
 	EXPECT_EQ(KIPC_ENDPOINT_SYSV, kt_stat(sysv).flags);
 	close((int)handle);

@@ -4,9 +4,9 @@
  * that were linked with those of the C library.
  *
  * A queue is an endpoint that persists, takes no calls, is open to the first who come and
- * has the rules of svipc(7). The key is the same number, and so is the id. Messages have the queue's types
- * and no priorities. What the C library's functions do is described in msgget(2),
- * msgop(2), msgctl(2) and svipc(7), and where these are silent by what Linux does.
+ * has the rules of svipc(7). The key is the same number, and so is the id. Messages have the
+ * queue's types and no priorities. What the C library's functions do is described in
+ * msgget(2), msgop(2), msgctl(2) and svipc(7), and where these are silent by what Linux does.
  */
 #include "dropin.h"
 
