@@ -39,12 +39,12 @@ static unsigned int kipc_ep_granted(const struct kipc_ep *ep)
 	unsigned int granted;
 
 	if (uid_eq(uid, ep->uid) || uid_eq(uid, ep->cuid))
-		granted = (ep->mode >> 6 & 7) | KIPC_MAY_CONTROL;
+		granted = (ep->mode >> 6 & 7) | KIPC_MAY_CONTROL | KIPC_MAY_UNLINK;
 	else if (kipc_ep_group(ep))
 		granted = ep->mode >> 3 & 7;
 	else
 		granted = ep->mode & 7;
-	granted &= KIPC_MAY_SEND | KIPC_MAY_RECV | KIPC_MAY_CONTROL;
+	granted &= KIPC_MAY_SEND | KIPC_MAY_RECV | KIPC_MAY_CONTROL | KIPC_MAY_UNLINK;
 	return granted || ep->flags & KIPC_BORROWED_RULES ? granted | KIPC_MAY_SEE : 0;
 }
 
@@ -56,14 +56,16 @@ static bool kipc_mqueue_root(const struct kipc_ep *ep)
 	return uid_valid(root) && uid_eq(root, current_fsuid());
 }
 
-static bool kipc_ep_may_control(const struct kipc_ep *ep)
+/* May who is not the owner do all of @want that is the owner's? */
+static bool kipc_ep_may_control(const struct kipc_ep *ep, unsigned int want)
 {
 	struct user_namespace *ns = ep->ns->user_ns;
 
 	if (ep->flags & KIPC_ENDPOINT_SYSV)
 		return ns_capable(ns, CAP_SYS_ADMIN);
 	if (ep->flags & KIPC_ENDPOINT_MQUEUE)
-		return kipc_mqueue_root(ep) || ns_capable(ns, CAP_FOWNER);
+		return (want == KIPC_MAY_UNLINK && kipc_mqueue_root(ep)) ||
+		       ns_capable(ns, CAP_FOWNER);
 	return ns_capable(ns, CAP_IPC_OWNER);
 }
 
@@ -74,19 +76,20 @@ static bool kipc_ep_may_use(const struct kipc_ep *ep, unsigned int want)
 
 	if (!(ep->flags & KIPC_ENDPOINT_MQUEUE))
 		return ns_capable(ns, CAP_IPC_OWNER);
-	return (want == KIPC_MAY_RECV && ns_capable_noaudit(ns, CAP_DAC_READ_SEARCH)) ||
+	return (!(want & KIPC_MAY_SEND) && ns_capable_noaudit(ns, CAP_DAC_READ_SEARCH)) ||
 	       ns_capable(ns, CAP_DAC_OVERRIDE);
 }
 
 noinline int kipc_ep_permission(const struct kipc_ep *ep, unsigned int want)
 {
+	const unsigned int owners = KIPC_MAY_CONTROL | KIPC_MAY_UNLINK;
 	unsigned int missing;
 
 	lockdep_assert_held(&ep->lock);
 	missing = want & ~kipc_ep_granted(ep);
-	if (missing & KIPC_MAY_CONTROL && !kipc_ep_may_control(ep))
+	if (missing & owners && !kipc_ep_may_control(ep, want))
 		return -EPERM;
-	if (missing & ~KIPC_MAY_CONTROL && !kipc_ep_may_use(ep, want))
+	if (missing & ~owners && !kipc_ep_may_use(ep, want))
 		return -EACCES;
 	return 0;
 }
@@ -341,8 +344,7 @@ static int kipc_attr_check(struct kipc_attr *attr, u32 flags)
 		attr->max_msgs = 0;	/* no message has room, not even one without bytes */
 	else if (!attr->max_bytes)
 		attr->max_bytes = (u64)attr->max_size * KIPC_DEFAULT_MSGS_BYTES;
-	if (attr->max_bytes < attr->max_size &&
-	    !(flags & (KIPC_ENDPOINT_FIRST_COME | KIPC_ENDPOINT_SYSV)))
+	if (attr->max_bytes < attr->max_size && !(flags & KIPC_ENDPOINT_FIRST_COME))
 		return -EINVAL;
 	if (attr->max_size > msg_max || attr->max_bytes > KIPC_CAPACITY_CEILING)
 		return -EMSGSIZE;
@@ -606,6 +608,8 @@ static int kipc_open_check(const struct kipc_op_open *op)
 	if (!!op->key + !!op->name_len + !!op->id > 1 || (op->name && !op->name_len))
 		return -EINVAL;
 	if (op->flags & KIPC_OPEN_MQUEUE && op->flags & (KIPC_OPEN_ID_ONLY | KIPC_OPEN_SYSV))
+		return -EINVAL;
+	if (op->flags & KIPC_OPEN_SYSV && !(op->flags & KIPC_OPEN_FIRST_COME))
 		return -EINVAL;
 	if (op->id && op->flags & (KIPC_OPEN_CREATE | KIPC_OPEN_WAIT))
 		return -EINVAL;
@@ -1074,6 +1078,7 @@ static int kipc_set_permission(struct kipc_ep *ep, const struct kipc_change *cha
 	bool reserved = kipc_address_reserved(&change->key) ||
 			kipc_address_reserved(&change->name);
 	bool named = change->key.len || change->name.len;
+	bool unlink = change->what == KIPC_SET_NAME && !named;
 	bool strange;
 	int err = 0;
 
@@ -1081,7 +1086,7 @@ static int kipc_set_permission(struct kipc_ep *ep, const struct kipc_change *cha
 	if (ep->dead)
 		err = -EIDRM;
 	else if (check)
-		err = kipc_ep_permission(ep, KIPC_MAY_CONTROL);
+		err = kipc_ep_permission(ep, unlink ? KIPC_MAY_UNLINK : KIPC_MAY_CONTROL);
 	/* Clients trust a name by its endpoint's creator, who alone may therefore give one */
 	strange = named && !uid_eq(ep->cuid, current_euid());
 	spin_unlock(&ep->lock);
@@ -1099,10 +1104,14 @@ static bool kipc_set_same(struct kipc_ep *ep, struct kipc_binding __rcu *slot,
 	return binding && !memcmp(&binding->address, address, sizeof(*address));
 }
 
-/* What a new capacity is charged as, and what is in the queue, which stays there */
+/*
+ * What a new capacity is charged as; and what is in the queue, which stays there, as far as
+ * it is paid for
+ */
 static u64 kipc_set_cost(const struct kipc_ep *ep, const struct kipc_change *change)
 {
-	return max(kipc_attr_promised(&change->attr, ep->flags), kipc_queue_cost(ep));
+	return max(kipc_attr_promised(&change->attr, ep->flags),
+		   min(kipc_queue_cost(ep), ep->charged));
 }
 
 /* Who pays already is charged the difference; another payer all of it */

@@ -168,7 +168,7 @@ struct kipc_cursor {
  * @max_msgs: capacity in messages
  * @max_bytes: capacity in bytes
  * @promised: what a capacity like this is charged as in any case (written with ns->mutex, too)
- * @charged: what @payer pays, at least @promised: more while more is in the queue than that
+ * @charged: what @payer pays: more than @promised while a queue holds more, see kipc_pay_for()
  * @msgs: messages charged
  * @bytes: bytes charged
  * @handed: what messages weigh that were handed to who waited for them and are not charged,
@@ -270,10 +270,10 @@ struct kipc_ep {
 	struct mutex cursor_mutex;	/* outside @lock, held while @cursor is set */
 };
 
-/* What is in the queue, in what a capacity is charged in */
+/* What is in the queue, or was handed over and may come back, in what a capacity is charged in */
 static inline u64 kipc_queue_cost(const struct kipc_ep *ep)
 {
-	return ep->bytes + (u64)ep->msgs * KIPC_MSG_COST;
+	return ep->bytes + (u64)ep->msgs * KIPC_MSG_COST + ep->handed;
 }
 
 static inline struct kipc_ep *kipc_ep_get(struct kipc_ep *ep)
@@ -289,6 +289,7 @@ void kipc_ep_put(struct kipc_ep *ep);
 #define KIPC_MAY_RECV		0004U
 #define KIPC_MAY_CONTROL	0010U
 #define KIPC_MAY_SEE		0020U	/* any of the others */
+#define KIPC_MAY_UNLINK		0040U	/* to clear the name */
 
 /*
  * May the calling process do all of @want? The one permission function; under

@@ -61,7 +61,7 @@ MODULE_PARM_DESC(user_endpoints_max, "endpoints one user may own");
 unsigned long kipc_user_capacity_max;	/* see kipc_limits_init() */
 module_param_named(user_capacity_max, kipc_user_capacity_max, ulong, 0644);
 MODULE_PARM_DESC(user_capacity_max,
-		 "capacity one user may own in all, bytes; default: 1/4 to 1/8 of memory");
+		 "capacity one user may own in all, bytes; default: 1/8 to 1/16 of memory");
 
 unsigned int kipc_user_calls_max = 1024;
 module_param_cb(user_calls_max, &kipc_count_ops, &kipc_user_calls_max, 0644);
@@ -93,11 +93,11 @@ MODULE_PARM_DESC(pin_min, "bytes from which on payloads stay in the memory of wh
 
 void __init kipc_limits_init(void)
 {
-	unsigned long quarter = totalram_pages() / 4 << PAGE_SHIFT;
+	unsigned long pages = clamp(totalram_pages() / 8, 64UL << (20 - PAGE_SHIFT),
+				    1UL << (30 - PAGE_SHIFT));
 
 	if (!kipc_user_capacity_max)
-		kipc_user_capacity_max = clamp(rounddown_pow_of_two(quarter), 64UL << 20,
-					       1UL << 30);
+		kipc_user_capacity_max = rounddown_pow_of_two(pages) << PAGE_SHIFT;
 }
 
 void kipc_limits_get(struct kipc_limits *limits)

@@ -37,7 +37,7 @@ extern unsigned int kipc_pin_min;
 #define KIPC_SYSV_MSGS		16U
 
 /* What is paid for in advance then, so that not each message is accounted for, bytes */
-#define KIPC_CHARGE_STEP	(16U << 10)
+#define KIPC_CHARGE_STEP	(4U << 10)
 
 /*
  * What no parameter can exceed, so that no sum of charges can wrap: bytes of a

@@ -429,21 +429,18 @@ static struct kipc_receiver *kipc_match(struct kipc_ep *ep, const struct kipc_ms
 /* Capacity */
 
 /*
- * With SYSV: the payer pays for messages beyond those that were promised when they come. If he
- * cannot, the queue is full; there will be room when something is taken out of it, since an
- * empty one has been promised more than any message costs.
+ * With SYSV: the payer pays for messages beyond those that were promised when they come. If that
+ * would leave too little for what he chooses himself, the queue is full; there will be room when
+ * something is taken out of it, since an empty one has been promised more than any message costs.
  */
-static noinline bool kipc_pay_for(struct kipc_ep *ep, u64 size)
+static noinline bool kipc_pay_for(struct kipc_ep *ep, u64 cost)
 {
-	u64 cost = kipc_queue_cost(ep) + size + KIPC_MSG_COST, more;
+	u64 more = cost - ep->charged + KIPC_CHARGE_STEP;
 
-	if (cost <= ep->charged)
-		return true;
 	if (ep->dead)
 		return false;
-	more = cost - ep->charged + KIPC_CHARGE_STEP;
 	if (!kipc_account_try(ep->payer, KIPC_CHARGE_CAPACITY, more)) {
-		more = cost - ep->charged;
+		more -= KIPC_CHARGE_STEP;
 		if (!kipc_account_try(ep->payer, KIPC_CHARGE_CAPACITY, more))
 			return false;
 	}
@@ -454,8 +451,9 @@ static noinline bool kipc_pay_for(struct kipc_ep *ep, u64 size)
 /* The queue has become shorter: what was paid beyond the promise goes back, but for a rest */
 static noinline void kipc_pay_back(struct kipc_ep *ep)
 {
-	u64 cost = max(ep->promised, kipc_queue_cost(ep)), rest = ep->msgs ? KIPC_CHARGE_STEP : 0;
+	u64 queued = kipc_queue_cost(ep), cost = max(ep->promised, queued);
 	u64 spare = ep->charged > cost ? ep->charged - cost : 0;
+	u64 rest = queued ? KIPC_CHARGE_STEP : 0;
 
 	if (spare <= 2 * rest)
 		return;
@@ -468,7 +466,9 @@ static bool kipc_fits(struct kipc_ep *ep, u64 size)
 	if (ep->msgs >= ep->max_msgs || ep->bytes > ep->max_bytes ||
 	    size > ep->max_bytes - ep->bytes)
 		return false;
-	return likely(!(ep->flags & KIPC_ENDPOINT_SYSV)) || kipc_pay_for(ep, size);
+	return likely(!(ep->flags & KIPC_ENDPOINT_SYSV)) ||
+	       kipc_queue_cost(ep) + size + KIPC_MSG_COST <= ep->charged ||
+	       kipc_pay_for(ep, kipc_queue_cost(ep) + size + KIPC_MSG_COST);
 }
 
 static bool kipc_share_fits(const struct kipc_ep *ep, const struct kipc_share *share, u64 size)
@@ -519,6 +519,8 @@ static noinline void kipc_arrived(struct kipc_ep *ep, struct kipc_msg *msg)
 {
 	msg->handed = false;
 	ep->handed -= kipc_weight(msg);
+	if (ep->charged > ep->promised)
+		kipc_pay_back(ep);
 }
 
 static inline void kipc_charge(struct kipc_ep *ep, struct kipc_msg *msg)
@@ -737,9 +739,9 @@ static noinline void kipc_discount(struct kipc_ep *ep, struct kipc_msg *msg,
 	if (msg->call ||
 	    ep->handed + kipc_weight(msg) > ep->max_bytes + (u64)ep->max_msgs * KIPC_MSG_COST)
 		return;
-	kipc_release(ep, msg);
 	msg->handed = true;
 	ep->handed += kipc_weight(msg);
+	kipc_release(ep, msg);
 	if (ep->flags & KIPC_ENDPOINT_PERSIST)
 		kipc_ep_stamp(&ep->received, ep->flags & KIPC_ENDPOINT_SYSV ?
 			      task_pid(receiver->task) : task_tgid(receiver->task));
@@ -748,8 +750,8 @@ static noinline void kipc_discount(struct kipc_ep *ep, struct kipc_msg *msg,
 /* It has come back: it is in the queue after all, beyond the capacity if need be */
 static noinline void kipc_recharge(struct kipc_ep *ep, struct kipc_msg *msg)
 {
-	kipc_arrived(ep, msg);
 	kipc_charge(ep, msg);
+	kipc_arrived(ep, msg);
 }
 
 static void kipc_hand_over(struct kipc_ep *ep, struct kipc_msg *msg,

@@ -200,9 +200,9 @@ static bool kipc_user_try(struct kipc_user *user, enum kipc_charge what, u64 amo
 	return true;
 }
 
-bool kipc_account_try(struct kipc_account *account, enum kipc_charge what, u64 amount)
+static bool kipc_account_within(struct kipc_account *account, enum kipc_charge what, u64 amount,
+				u64 limit)
 {
-	u64 limit = kipc_charge_limit(what);
 	unsigned int i;
 
 	for (i = 0; i < account->nr; i++) {
@@ -214,9 +214,16 @@ bool kipc_account_try(struct kipc_account *account, enum kipc_charge what, u64 a
 	return true;
 }
 
+bool kipc_account_try(struct kipc_account *account, enum kipc_charge what, u64 amount)
+{
+	u64 limit = kipc_charge_limit(what);
+
+	return kipc_account_within(account, what, amount, limit - limit / 4);
+}
+
 int kipc_account_charge(struct kipc_account *account, enum kipc_charge what, u64 amount)
 {
-	if (kipc_account_try(account, what, amount))
+	if (kipc_account_within(account, what, amount, kipc_charge_limit(what)))
 		return 0;
 	if (!capable(CAP_SYS_RESOURCE))
 		return -EDQUOT;

@@ -63,7 +63,10 @@ void kipc_account_put(struct kipc_account *account);
  * process has no CAP_SYS_RESOURCE in the initial user namespace.
  */
 int kipc_account_charge(struct kipc_account *account, enum kipc_charge what, u64 amount);
-/* Charge it if no payer exceeds the limit; the calling process need not be one, nor matter */
+/*
+ * Charge it if a quarter of each payer's limit stays free, for what payers choose themselves: the
+ * calling process need not be one of them, and what it may does not matter.
+ */
 bool kipc_account_try(struct kipc_account *account, enum kipc_charge what, u64 amount);
 /* Charge what cannot be refused any more */
 void kipc_account_force(struct kipc_account *account, enum kipc_charge what, u64 amount);

@@ -983,20 +983,15 @@ static long sum_up(int fd, uint32_t with, uint32_t without, struct kipc_op_sum *
 	return kt_ioctl(fd, KIPC_IOC_SUM, op);
 }
 
-static long sum_as_other(void *arg)
-{
-	struct kipc_op_sum *op = arg;
-	int dev = kt_device();
-
-	return sum_up(dev, KIPC_ENDPOINT_ONEWAY, 0, op);
-}
 
 TEST_F(open, the_sum_of_all)
 {
 	const uint32_t oneway = KIPC_ENDPOINT_ONEWAY, first = KIPC_ENDPOINT_FIRST_COME;
-	struct kipc_op_sum sum, *others = kt_new(struct kipc_op_sum);
+	const uint32_t sysv = KIPC_ENDPOINT_SYSV;
+	struct kipc_op_sum sum;
 	struct kipc_op_open public = {
-		.flags = KIPC_OPEN_CREATE | KIPC_OPEN_ONEWAY | KIPC_OPEN_SYSV,
+		.flags = KIPC_OPEN_CREATE | KIPC_OPEN_ONEWAY | KIPC_OPEN_SYSV |
+			 KIPC_OPEN_FIRST_COME,
 		.rights = KT_ALL_RIGHTS,
 		.attr.max_bytes = 100,
 	};
@@ -1022,26 +1017,26 @@ TEST_F(open, the_sum_of_all)
 	EXPECT_EQ(1 + 2 + 3, sum.msgs);
 	EXPECT_EQ(0 + (1 + 2) + (2 + 3 + 4), sum.bytes);
 	EXPECT_EQ(0, sum_up(self->dev, oneway | first, 0, &sum));
+	EXPECT_EQ(2, sum.endpoints);
+	EXPECT_EQ(kt_id(fds[2]), sum.last);
+	EXPECT_EQ(5, sum.msgs);
+	EXPECT_EQ(12, sum.bytes);
+	EXPECT_EQ(0, sum_up(self->dev, oneway | first, sysv, &sum));
 	EXPECT_EQ(1, sum.endpoints);
 	EXPECT_EQ(kt_id(fds[1]), sum.last);
 	EXPECT_EQ(2, sum.msgs);
 	EXPECT_EQ(3, sum.bytes);
-	EXPECT_EQ(0, sum_up(self->dev, oneway, first, &sum));
-	EXPECT_EQ(2, sum.endpoints);
-	EXPECT_EQ(kt_id(fds[2]), sum.last);
-	EXPECT_EQ(4, sum.msgs);
-	EXPECT_EQ(9, sum.bytes);
 	EXPECT_EQ(0, sum_up(self->dev, 0, oneway, &sum));
 	EXPECT_EQ(1, sum.endpoints);
 	EXPECT_EQ(kt_id(fds[3]), sum.last);
 	EXPECT_EQ(0, sum_up(self->dev, oneway, oneway, &sum));
 	EXPECT_EQ(0, sum.endpoints);
 	/* Of what one may not see nothing is told */
-	EXPECT_EQ(0, kt_run(KT_AS(KT_UID_B), sum_as_other, others));
-	EXPECT_EQ(1, others->endpoints);
-	EXPECT_EQ(kt_id(fds[2]), others->last);
-	EXPECT_EQ(3, others->msgs);
-	EXPECT_EQ(9, others->bytes);
+	EXPECT_EQ(0, kt_do_as(KT_UID_B, sum_up(self->dev, oneway, 0, &sum)));
+	EXPECT_EQ(1, sum.endpoints);
+	EXPECT_EQ(kt_id(fds[2]), sum.last);
+	EXPECT_EQ(3, sum.msgs);
+	EXPECT_EQ(9, sum.bytes);
 	/* Nothing is written after an error */
 	EXPECT_EQ(-EINVAL, sum_up(self->dev, 1U << 8, 0, &sum));
 	EXPECT_EQ(-EINVAL, sum_up(self->dev, 0, 1U << 31, &sum));
@@ -1051,26 +1046,62 @@ TEST_F(open, the_sum_of_all)
 		close(fds[i]);
 }
 
+struct setting {
+	int dev;
+	struct kipc_op_stat op;
+};
+
+static long set_it(void *arg)
+{
+	struct setting *setting = arg;
+
+	return kt_op_set(setting->dev, &setting->op);
+}
+
 /* Whose rules hold is told, and nobody's hold beside another's */
 TEST_F(open, rules_of_others)
 {
-	const uint32_t flags = KIPC_OPEN_CREATE | KIPC_OPEN_PERSIST;
-	int sysv = kt_private(self->dev, KIPC_OPEN_SYSV, NULL);
-	int mqueue = kt_private(self->dev, KIPC_OPEN_MQUEUE, NULL);
+	const uint32_t create = KIPC_OPEN_CREATE, sysv = KIPC_OPEN_SYSV | KIPC_OPEN_FIRST_COME;
+	static const struct kt_how bare_root = { .drop_caps = true };
+	struct setting *setting = kt_new(struct setting);
+	int one = kt_private(self->dev, sysv, NULL);
+	int two = kt_private(self->dev, KIPC_OPEN_MQUEUE, NULL);
 	long handle;
 
-	EXPECT_EQ(KIPC_ENDPOINT_SYSV, kt_stat(sysv).flags);
-	EXPECT_EQ(KIPC_ENDPOINT_MQUEUE, kt_stat(mqueue).flags);
-	EXPECT_EQ(-EINVAL, kt_openl(self->dev, .flags = flags | KIPC_OPEN_SYSV | KIPC_OPEN_MQUEUE,
+	EXPECT_EQ(KIPC_ENDPOINT_SYSV | KIPC_ENDPOINT_FIRST_COME, kt_stat(one).flags);
+	EXPECT_EQ(KIPC_ENDPOINT_MQUEUE, kt_stat(two).flags);
+	EXPECT_EQ(-EINVAL, kt_openl(self->dev, .flags = create | sysv | KIPC_OPEN_MQUEUE,
+				    .rights = KT_ALL_RIGHTS));
+	EXPECT_EQ(-EINVAL, kt_openl(self->dev, .flags = create | KIPC_OPEN_SYSV,
 				    .rights = KT_ALL_RIGHTS));
 	/* A handle on one that is there changes nothing about it */
-	handle = kt_openl(self->dev, .id = kt_id(sysv), .rights = KT_ALL_RIGHTS,
+	handle = kt_openl(self->dev, .id = kt_id(one), .rights = KT_ALL_RIGHTS,
 			  .flags = KIPC_OPEN_MQUEUE);
 	EXPECT_LE(0, handle);
-	EXPECT_EQ(KIPC_ENDPOINT_SYSV, kt_stat(sysv).flags);
+	EXPECT_EQ(KIPC_ENDPOINT_SYSV | KIPC_ENDPOINT_FIRST_COME, kt_stat(one).flags);
 	close((int)handle);
-	close(sysv);
-	close(mqueue);
+
+	/* As owner of the directory root may unlink, but nothing else */
+	close(two);
+	two = (int)kt_do_as(KT_UID_A, kt_openl(self->dev, KT_NAME("unlinked"),
+			    .flags = KIPC_OPEN_CREATE | KIPC_OPEN_MQUEUE,
+			    .rights = KT_ALL_RIGHTS));
+	ASSERT_LE(0, two);
+	setting->dev = self->dev;
+	setting->op.endpoint = kt_id(two);
+	setting->op.what = KIPC_SET_MODE;
+	setting->op.info.mode = 0666;
+	EXPECT_EQ(-EPERM, kt_run(&bare_root, set_it, setting));
+	setting->op.what |= KIPC_SET_NAME;
+	EXPECT_EQ(-EPERM, kt_run(&bare_root, set_it, setting));
+	EXPECT_EQ(0, kt_stat(two).mode);
+	setting->op.what = KIPC_SET_NAME;
+	EXPECT_EQ(-EPERM, kt_run(KT_AS(KT_UID_B), set_it, setting));
+	EXPECT_EQ(0, kt_run(&bare_root, set_it, setting));
+	EXPECT_EQ(-ENOENT, kt_openl(self->dev, KT_NAME("unlinked"), .rights = KIPC_RIGHT_SEND,
+				    .flags = KIPC_OPEN_ANY_OWNER));
+	close(one);
+	close(two);
 }
 
 static void send_fd(int sock, int fd)

@@ -548,29 +548,32 @@ TEST_F(quota, p10_what_is_in_a_queue_is_paid_for_though_that_becomes_smaller)
 TEST_F(quota, p10_messages_of_a_sysv_queue_are_paid_for_while_they_are_there)
 {
 	const struct kipc_attr attr = { .max_size = 1024, .max_msgs = 1000, .max_bytes = 16384 };
-	const uint64_t promised = 16384 + 16 * 256, step = 16384;
+	const uint64_t promised = 16384 + 16 * 256, more = 10 * 256, step = 4096;
+	/* A quarter is left to the owner, whoever sends */
+	const uint64_t limit = (promised + more) / 3 * 4, wide = 4000 * 256;
 	struct kipc_op_open op = {
 		.flags = KIPC_OPEN_CREATE | KIPC_OPEN_SYSV | KIPC_OPEN_FIRST_COME,
 		.rights = KT_ALL_RIGHTS, .mode = 0666, .attr = attr,
 	};
 	struct pollfd out = { .events = POLLOUT };
 	struct kipc_op_send *send = kt_new(struct kipc_op_send);
-	struct kt_job *job;
 	static char buf[1024];
+	struct kt_job *job;
+	uint64_t left;
 	long fd;
 
-	kt_set_param("user_capacity_max", promised + 10 * 256);
+	kt_set_param("user_capacity_max", limit);
 	fd = kt_do_as(A, kt_open(self->dev, &op));
 	ASSERT_GE(fd, 0);
 	out.fd = (int)fd;
-	EXPECT_EQ(10 * 256, kt_do_as(A, left_of(self->dev)));
+	EXPECT_EQ(limit - promised, kt_do_as(A, left_of(self->dev)));
 	/* The bytes are promised: a message of some takes more than 256 of it */
 	EXPECT_EQ(0, send_as((int)fd, A, 1024));
-	EXPECT_EQ(10 * 256, kt_do_as(A, left_of(self->dev)));
+	EXPECT_EQ(limit - promised, kt_do_as(A, left_of(self->dev)));
 	EXPECT_EQ(1024, kt_recv((int)fd, 0, KIPC_NONBLOCK, 0, buf, sizeof(buf), NULL));
 	/* Whoever sends them, the owner pays */
-	EXPECT_EQ((long)promised / 256, fill_as((int)fd, B, 0) - 10);
-	EXPECT_EQ(0, kt_do_as(A, left_of(self->dev)));
+	EXPECT_EQ((promised + more) / 256, fill_as((int)fd, B, 0));
+	EXPECT_EQ(limit - promised - more, kt_do_as(A, left_of(self->dev)));
 	EXPECT_EQ(-EAGAIN, send_as((int)fd, A, 0));
 	EXPECT_EQ(-EAGAIN, kt_send((int)fd, 0, 1, 0, "", 0));
 	EXPECT_EQ(0, poll(&out, 1, 0));
@@ -585,25 +588,68 @@ TEST_F(quota, p10_messages_of_a_sysv_queue_are_paid_for_while_they_are_there)
 	/* When there is none left it has all been given back */
 	while (kt_recv((int)fd, 0, KIPC_NONBLOCK, 0, buf, sizeof(buf), NULL) >= 0)
 		;
-	EXPECT_EQ(10 * 256, kt_do_as(A, left_of(self->dev)));
+	EXPECT_EQ(limit - promised, kt_do_as(A, left_of(self->dev)));
 
 	/* Where there is more it is taken, and given back, in steps */
-	kt_set_param("user_capacity_max", promised + 20 * step);
+	kt_set_param("user_capacity_max", promised + wide);
 	for (unsigned int i = 0; i < promised / 256; i++)
 		ASSERT_EQ(0, send_as((int)fd, B, 0));
-	EXPECT_EQ(20 * step, kt_do_as(A, left_of(self->dev)));
+	EXPECT_EQ(wide, kt_do_as(A, left_of(self->dev)));
 	ASSERT_EQ(0, send_as((int)fd, B, 0));
-	EXPECT_EQ(19 * step - 256, kt_do_as(A, left_of(self->dev)));
+	EXPECT_EQ(wide - step - 256, kt_do_as(A, left_of(self->dev)));
 	EXPECT_EQ(1000 - 81, fill_as((int)fd, B, 0));
-	EXPECT_GE(20 * step - (1000 * 256 - promised), kt_do_as(A, left_of(self->dev)));
-	EXPECT_LE(18 * step - (1000 * 256 - promised), kt_do_as(A, left_of(self->dev)));
+	left = wide + promised - 1000 * 256;
+	EXPECT_GE(left, kt_do_as(A, left_of(self->dev)));
+	EXPECT_LE(left - 2 * step, kt_do_as(A, left_of(self->dev)));
 	for (int i = 0; i < 500; i++)
 		ASSERT_EQ(0, kt_recv((int)fd, 0, KIPC_NONBLOCK, 0, buf, sizeof(buf), NULL));
-	EXPECT_GE(20 * step - (500 * 256 - promised), kt_do_as(A, left_of(self->dev)));
-	EXPECT_LE(18 * step - (500 * 256 - promised), kt_do_as(A, left_of(self->dev)));
+	left = wide + promised - 500 * 256;
+	EXPECT_GE(left, kt_do_as(A, left_of(self->dev)));
+	EXPECT_LE(left - 2 * step, kt_do_as(A, left_of(self->dev)));
 	/* Also when the queue ends with what is in it */
 	close((int)fd);
-	EXPECT_EQ(promised + 20 * step, kt_do_as(A, left_of(self->dev)));
+	EXPECT_EQ(promised + wide, kt_do_as(A, left_of(self->dev)));
+}
+
+/*
+ * What was handed to receivers that stall is in the queue again when they die: it is paid for all
+ * the time, so that nobody collects memory that way, nor by making the queue smaller meanwhile
+ */
+TEST_F(quota, p10_what_was_handed_over_is_paid_for)
+{
+	enum { NR = 40, SIZE = 1000 };
+	const struct kipc_attr attr = { .max_size = SIZE, .max_msgs = 1000, .max_bytes = 1000 };
+	const struct kipc_attr small = { .max_size = SIZE, .max_msgs = 1, .max_bytes = 1 };
+	const uint64_t cost = NR * (SIZE + 256), limit = 1 << 20;
+	struct kipc_op_open op = {
+		.flags = KIPC_OPEN_CREATE | KIPC_OPEN_SYSV | KIPC_OPEN_FIRST_COME,
+		.rights = KT_ALL_RIGHTS, .mode = 0666, .attr = attr,
+	};
+	struct kipc_op_stat set = { .what = KIPC_SET_CAPACITY, .info.attr = small };
+	struct kipc_op_recv *recv = kt_shared(NR * sizeof(*recv));
+	struct kt_stall *stall = kt_stall_new(0);
+	struct kt_job *jobs[NR];
+	long fd;
+
+	kt_set_param("user_capacity_max", limit);
+	fd = kt_do_as(A, kt_open(self->dev, &op));
+	ASSERT_GE(fd, 0);
+	for (int i = 0; i < NR; i++) {
+		recv[i] = kt_recv_op(stall->page, SIZE, NULL);
+		jobs[i] = kt_start_ioctl(KT_THREAD, (int)fd, KIPC_IOC_RECV, &recv[i]);
+		ASSERT_TRUE(kt_asleep(jobs[i]));
+	}
+	for (int i = 0; i < NR; i++)
+		ASSERT_EQ(0, send_as((int)fd, A, SIZE));
+	EXPECT_EQ(0, kt_stat((int)fd).msgs);
+	EXPECT_GE(limit - cost, kt_do_as(A, left_of(self->dev)));
+	EXPECT_EQ(0, kt_do_as(A, kt_op_set((int)fd, &set)));
+	EXPECT_EQ(limit - cost, kt_do_as(A, left_of(self->dev)));
+	kt_release(stall);
+	for (int i = 0; i < NR; i++)
+		EXPECT_EQ(SIZE, kt_join(jobs[i]));
+	EXPECT_EQ(limit - 1 - 256, kt_do_as(A, left_of(self->dev)));
+	close((int)fd);
 }
 
 TEST_F(quota, p10_capacity_is_paid_by_who_chose_it)

@@ -236,7 +236,8 @@ struct kipc_limits {
  * Chosen at creation, changed by KIPC_IOC_SET, charged to the user who chooses: @max_bytes, and
  * 256 bytes for each of @max_msgs. A queue that is made smaller than what is in it is charged
  * for that until it is empty. With SYSV no more than 16 of the messages are charged from the
- * beginning, the others while they are there; they have no room if the user has none left.
+ * beginning, the others while they are there; they have no room if less than a quarter of the
+ * user's limit would be left, nor before this queue gets shorter then.
  */
 struct kipc_attr {
 	__u32 max_size;
@@ -444,14 +445,15 @@ struct kipc_endpoint {
  * Who may do what with an endpoint that is created so follows the rules of mqueue(7): it belongs
  * to the creator's file system uid and gid, and those of who asks count, with the supplementary
  * groups. CAP_DAC_OVERRIDE stands in for r and w, for r alone also CAP_DAC_READ_SEARCH. CONTROL
- * needs the owner, root of the user namespace that owns the namespace, as mqueue(7) has its
- * directory, or CAP_FOWNER. Everybody may see it.
+ * needs owner, creator or CAP_FOWNER; to clear the name is also for uid 0 of the user namespace
+ * that owns the namespace, whose directory it would be. Everybody may see it.
  *
  * An endpoint that is created with SYSV follows those of svipc(7): the effective uid counts, and
  * file system gid and supplementary groups; CAP_IPC_OWNER stands in for r and w, CAP_SYS_ADMIN
- * for CONTROL. Everybody may see it. Its messages are charged as struct kipc_attr says. Who waits
- * for a message that is handed over at a FIRST_COME endpoint is its last receiver as a thread,
- * not as a process (struct kipc_endpoint).
+ * for CONTROL. Everybody may see it. Its messages are charged as struct kipc_attr says. It must be
+ * FIRST_COME, too (EINVAL). Who waits
+ * for a message that is handed over is its last receiver as a thread, not as a process (struct
+ * kipc_endpoint).
  *
  * Impostors: an existing endpoint whose creator is neither root (uid 0 of the
  * initial user namespace or of the one that owns the namespace) nor the caller

@@ -3,7 +3,7 @@
  * What the sources of libkipc-posixmq.so share.
  *
  * A queue of mq_overview(7) is an endpoint of its name, the slash included, that is
- * PERSIST, KEEP_BY_ANY, ONEWAY and FIRST_COME: it lives as long as it has its name or
+ * PERSIST, KEEP_BY_ANY, ONEWAY, FIRST_COME and MQUEUE: it lives as long as it has its name or
  * somebody has it open. An mqd_t is a handle, with the right to receive, to send or both, so that
  * poll(2), fork(2), exec(3) and close(2) do with it what they do with the kernel's own.
  * A descriptor on which there is no operation of kipc (ENOTTY) is none of ours: the C library
@@ -30,7 +30,7 @@
 #define POSIXMQ_OPEN_FLAGS (KIPC_OPEN_PERSIST | KIPC_OPEN_KEEP_BY_ANY | KIPC_OPEN_ONEWAY | \
 			    KIPC_OPEN_FIRST_COME)
 #define POSIXMQ_FLAGS (KIPC_ENDPOINT_PERSIST | KIPC_ENDPOINT_KEEP_BY_ANY | \
-		       KIPC_ENDPOINT_ONEWAY | KIPC_ENDPOINT_FIRST_COME)
+		       KIPC_ENDPOINT_ONEWAY | KIPC_ENDPOINT_FIRST_COME | KIPC_ENDPOINT_MQUEUE)
 
 /* Of each handle: what read(2) and poll(2) do with an mqd_t */
 #define POSIXMQ_HANDLE_FLAGS KIPC_OPEN_MQUEUE

@@ -23,7 +23,8 @@
 const char dropin_library[] = "libkipc-sysv.so";
 
 /* What makes an endpoint one of these queues */
-#define QUEUE_FLAGS (KIPC_ENDPOINT_PERSIST | KIPC_ENDPOINT_ONEWAY | KIPC_ENDPOINT_FIRST_COME)
+#define QUEUE_FLAGS (KIPC_ENDPOINT_PERSIST | KIPC_ENDPOINT_ONEWAY | \
+		     KIPC_ENDPOINT_FIRST_COME | KIPC_ENDPOINT_SYSV)
 #define QUEUE_FLAGS_NOT (KIPC_ENDPOINT_KEEP_BY_ANY | KIPC_ENDPOINT_RENDEZVOUS)
 
 /* Bits of an id below the index that MSG_STAT counts by */
