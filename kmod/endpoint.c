@@ -26,14 +26,14 @@ static struct kmem_cache *kipc_share_cache;
 /* Whose rules hold for who may do what: kipc's, or those of what the queue stands in for */
 #define KIPC_BORROWED_RULES (KIPC_ENDPOINT_SYSV | KIPC_ENDPOINT_MQUEUE)
 
-static bool kipc_ep_group(const struct kipc_ep *ep)
+static noinline bool kipc_ep_group(const struct kipc_ep *ep)
 {
 	if (ep->flags & KIPC_BORROWED_RULES)
 		return in_group_p(ep->gid) || in_group_p(ep->cgid);
 	return in_egroup_p(ep->gid) || in_egroup_p(ep->cgid);
 }
 
-static unsigned int kipc_ep_granted(const struct kipc_ep *ep)
+static __always_inline unsigned int kipc_ep_granted(const struct kipc_ep *ep)
 {
 	kuid_t uid = ep->flags & KIPC_ENDPOINT_MQUEUE ? current_fsuid() : current_euid();
 	unsigned int granted;
@@ -80,18 +80,25 @@ static bool kipc_ep_may_use(const struct kipc_ep *ep, unsigned int want)
 	       ns_capable(ns, CAP_DAC_OVERRIDE);
 }
 
-noinline int kipc_ep_permission(const struct kipc_ep *ep, unsigned int want)
+static noinline int kipc_ep_override(const struct kipc_ep *ep, unsigned int want,
+				     unsigned int missing)
 {
 	const unsigned int owners = KIPC_MAY_CONTROL | KIPC_MAY_UNLINK;
-	unsigned int missing;
 
-	lockdep_assert_held(&ep->lock);
-	missing = want & ~kipc_ep_granted(ep);
 	if (missing & owners && !kipc_ep_may_control(ep, want))
 		return -EPERM;
 	if (missing & ~owners && !kipc_ep_may_use(ep, want))
 		return -EACCES;
 	return 0;
+}
+
+noinline int kipc_ep_permission(const struct kipc_ep *ep, unsigned int want)
+{
+	unsigned int missing;
+
+	lockdep_assert_held(&ep->lock);
+	missing = want & ~kipc_ep_granted(ep);
+	return likely(!missing) ? 0 : kipc_ep_override(ep, want, missing);
 }
 
 noinline int kipc_ep_check(struct kipc_ep *ep, unsigned int want)

@@ -983,7 +983,6 @@ static long sum_up(int fd, uint32_t with, uint32_t without, struct kipc_op_sum *
 	return kt_ioctl(fd, KIPC_IOC_SUM, op);
 }
 
-
 TEST_F(open, the_sum_of_all)
 {
 	const uint32_t oneway = KIPC_ENDPOINT_ONEWAY, first = KIPC_ENDPOINT_FIRST_COME;

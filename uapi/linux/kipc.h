@@ -519,9 +519,9 @@ struct kipc_op_restrict {
  * (EPERM). Who gives it away, as msgctl(2) allows, still pays for it: the
  * capacity stays charged to whoever chose it. A larger capacity admits waiting
  * senders; a smaller one drops nothing, and what is there stays charged. When
- * max_size grows, receivers that wait with less room get EMSGSIZE. Also EEXIST (key or name taken), ENOENT (no key
- * or name to clear: of two who do that at once one is told), EPERM
- * (reserved key or name; or a caller other than the creator, without
+ * max_size grows, receivers that wait with less room get EMSGSIZE. Also EEXIST (key
+ * or name taken), ENOENT (no key or name to clear: of two who do that at once one is
+ * told), EPERM (reserved key or name; or a caller other than the creator, without
  * CAP_IPC_OWNER, gives one: clients trust it for its creator's sake), EDQUOT,
  * EMSGSIZE, ENAMETOOLONG (a name without NUL), EINVAL (id without a mapping).
  * After an error nothing has changed. One that is PERSIST and KEEP_BY_ANY ends when
