@@ -566,6 +566,9 @@ static inline void kipc_uncharge(struct kipc_ep *ep, struct kipc_msg *msg,
 		kipc_made_room(ep, after);
 	} else if (unlikely(msg->handed)) {
 		kipc_arrived(ep, msg);
+		/* It was paid for: that may be what others wait for */
+		if (ep->flags & KIPC_ENDPOINT_SYSV)
+			kipc_made_room(ep, after);
 	}
 }
 

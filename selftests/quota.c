@@ -620,15 +620,17 @@ TEST_F(quota, p10_what_was_handed_over_is_paid_for)
 	enum { NR = 40, SIZE = 1000 };
 	const struct kipc_attr attr = { .max_size = SIZE, .max_msgs = 1000, .max_bytes = 1000 };
 	const struct kipc_attr small = { .max_size = SIZE, .max_msgs = 1, .max_bytes = 1 };
-	const uint64_t cost = NR * (SIZE + 256), limit = 1 << 20;
+	const uint64_t cost = NR * (SIZE + 256), limit = (cost + 2) / 3 * 4;
 	struct kipc_op_open op = {
 		.flags = KIPC_OPEN_CREATE | KIPC_OPEN_SYSV | KIPC_OPEN_FIRST_COME,
 		.rights = KT_ALL_RIGHTS, .mode = 0666, .attr = attr,
 	};
 	struct kipc_op_stat set = { .what = KIPC_SET_CAPACITY, .info.attr = small };
 	struct kipc_op_recv *recv = kt_shared(NR * sizeof(*recv));
+	struct kipc_op_send *send = kt_new(struct kipc_op_send);
 	struct kt_stall *stall = kt_stall_new(0);
-	struct kt_job *jobs[NR];
+	struct kt_job *jobs[NR], *sender;
+	static char buf[SIZE];
 	long fd;
 
 	kt_set_param("user_capacity_max", limit);
@@ -645,9 +647,16 @@ TEST_F(quota, p10_what_was_handed_over_is_paid_for)
 	EXPECT_GE(limit - cost, kt_do_as(A, left_of(self->dev)));
 	EXPECT_EQ(0, kt_do_as(A, kt_op_set((int)fd, &set)));
 	EXPECT_EQ(limit - cost, kt_do_as(A, left_of(self->dev)));
+	/* So there is no room for more, until some of it is gone: then who waits has it */
+	EXPECT_EQ(-EAGAIN, send_as((int)fd, B, 0));
+	*send = (struct kipc_op_send){ .type = 1, .deadline = KIPC_FOREVER };
+	sender = kt_start_ioctl(KT_AS(B), (int)fd, KIPC_IOC_SEND, send);
+	ASSERT_TRUE(kt_asleep(sender));
 	kt_release(stall);
+	EXPECT_EQ(0, kt_join(sender));
 	for (int i = 0; i < NR; i++)
 		EXPECT_EQ(SIZE, kt_join(jobs[i]));
+	EXPECT_EQ(0, kt_recv((int)fd, 0, KIPC_NONBLOCK, 0, buf, sizeof(buf), NULL));
 	EXPECT_EQ(limit - 1 - 256, kt_do_as(A, left_of(self->dev)));
 	close((int)fd);
 }
