@@ -288,7 +288,7 @@ void kipc_ep_put(struct kipc_ep *ep);
 #define KIPC_MAY_SEND		0002U
 #define KIPC_MAY_RECV		0004U
 #define KIPC_MAY_CONTROL	0010U
-#define KIPC_MAY_SEE		0020U	/* any of the others */
+#define KIPC_MAY_SEE		0020U	/* any of the others; SYSV, MQUEUE: everybody may */
 #define KIPC_MAY_UNLINK		0040U	/* to clear the name */
 
 /*

@@ -461,6 +461,7 @@ static noinline void kipc_pay_back(struct kipc_ep *ep)
 	ep->charged -= spare - rest;
 }
 
+/* Is there room? With SYSV it is paid for then, whether a message comes or not */
 static bool kipc_fits(struct kipc_ep *ep, u64 size)
 {
 	if (ep->msgs >= ep->max_msgs || ep->bytes > ep->max_bytes ||

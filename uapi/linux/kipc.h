@@ -229,8 +229,8 @@ struct kipc_limits {
  * @max_size: largest message, bytes; 0: 8192
  * @max_msgs: most messages queued; 0: 256
  * @max_bytes: most payload bytes queued; 0: @max_size * 32, with SYSV none, and no message
- *	has room then; at least @max_size, but with FIRST_COME and SYSV, where a larger message
- *	waits for SET to allow it
+ *	has room then; at least @max_size, but with FIRST_COME, where a larger message waits
+ *	for SET to allow it
  * @reserved: 0
  *
  * Chosen at creation, changed by KIPC_IOC_SET, charged to the user who chooses: @max_bytes, and
@@ -357,7 +357,7 @@ struct kipc_result {
  * @received: when one was last received, likewise
  * @sender: process that sent last, in the reader's pid namespace, 0: none, or it is
  *	invisible, or the endpoint is not PERSIST
- * @receiver: process that received last, likewise
+ * @receiver: process that received last, likewise; with KIPC_OPEN_SYSV a thread that waited
  * @reserved: 0
  *
  * Times are seconds of CLOCK_REALTIME.
@@ -450,10 +450,9 @@ struct kipc_endpoint {
  *
  * An endpoint that is created with SYSV follows those of svipc(7): the effective uid counts, and
  * file system gid and supplementary groups; CAP_IPC_OWNER stands in for r and w, CAP_SYS_ADMIN
- * for CONTROL. Everybody may see it. Its messages are charged as struct kipc_attr says. It must be
- * FIRST_COME, too (EINVAL). Who waits
- * for a message that is handed over is its last receiver as a thread, not as a process (struct
- * kipc_endpoint).
+ * for CONTROL. Everybody may see it. It must be FIRST_COME, too (EINVAL). Its messages are charged
+ * as struct kipc_attr says, whatever the capabilities of who sends. Who waits for a message that
+ * is handed over is its last receiver as a thread, not as a process (struct kipc_endpoint).
  *
  * Impostors: an existing endpoint whose creator is neither root (uid 0 of the
  * initial user namespace or of the one that owns the namespace) nor the caller
