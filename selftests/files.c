@@ -320,7 +320,11 @@ static int make_perf_event(void)
 {
 	uint32_t attr[32] = { 1 /* software */, sizeof(attr) };
 
-	return (int)syscall(SYS_perf_event_open, attr, 0, -1, -1, 8 /* close-on-exec */);
+	/*
+	 * Of a CPU, not of a task: for that the kernel would rewrite its scheduler's code, which
+	 * QEMU's other CPU runs meanwhile; see scripts/vm-run for what may become of that.
+	 */
+	return (int)syscall(SYS_perf_event_open, attr, -1, 0, -1, 8 /* close-on-exec */);
 }
 
 static int make_secret(void)
