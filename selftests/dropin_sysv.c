@@ -1603,8 +1603,9 @@ TEST_F(sysv, all_queues_can_be_found)
 	EXPECT_EQ(100 + 101 + 103 + 104, info.msgtql);
 	EXPECT_EQ(DEFAULT_MSGMNI, info.msgmni);
 	EXPECT_EQ(last, ctl(0, IPC_INFO, (void *)&info));
-	/* self->id has one too; kipc begins at 1 */
-	EXPECT_EQ(on_kipc() ? NR + 1 : NR, last);
+	/* self->id has one too, the first */
+	EXPECT_EQ(NR, last);
+	EXPECT_EQ(self->id, ctl(0, MSG_STAT, &ds));
 	for (long i = 0; i <= last + 3; i++) {
 		long id = ctl((int)i, MSG_STAT, &ds);
 		int nr = -1;
@@ -1652,8 +1653,8 @@ TEST_F(sysv, endpoints_that_are_no_queues)
 	EXPECT_EQ(1, info.msgpool);
 	EXPECT_EQ(0, info.msgmap);
 	EXPECT_EQ(0, info.msgtql);
-	EXPECT_EQ(-EINVAL, ctl((int)(id >> 11), MSG_STAT, &ds));
-	EXPECT_EQ(-EINVAL, ctl((int)(kt_id(named) >> 11), MSG_STAT_ANY, &ds));
+	EXPECT_EQ(-EINVAL, ctl((int)(id >> 11) - 1, MSG_STAT, &ds));
+	EXPECT_EQ(-EINVAL, ctl((int)(kt_id(named) >> 11) - 1, MSG_STAT_ANY, &ds));
 	kt_write_file("/proc/sys/kernel/msgmni", "2");
 	EXPECT_GE(get(IPC_PRIVATE, 0600), 0);
 	EXPECT_EQ(-ENOSPC, get(IPC_PRIVATE, 0600));

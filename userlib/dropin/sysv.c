@@ -27,7 +27,7 @@ const char dropin_library[] = "libkipc-sysv.so";
 		     KIPC_ENDPOINT_FIRST_COME | KIPC_ENDPOINT_SYSV)
 #define QUEUE_FLAGS_NOT (KIPC_ENDPOINT_KEEP_BY_ANY | KIPC_ENDPOINT_RENDEZVOUS)
 
-/* Bits of an id below the index that MSG_STAT counts by */
+/* Bits of an id below what MSG_STAT counts by, from 0; kipc begins at 1 there, as no id is 0 */
 #define INDEX_SHIFT 11
 
 #define OVERFLOW_ID 65534	/* who has no id in this user namespace */
@@ -520,16 +520,17 @@ static int stat_queue(uint32_t id, uint32_t rights, const struct layout *layout,
 /* The queue at an index */
 static int stat_index(int index, uint32_t rights, const struct layout *layout, void *buf)
 {
-	struct kipc_op_next next = { .id = index ? ((uint32_t)index << INDEX_SHIFT) - 1 : 0 };
+	uint32_t of_kipc = (uint32_t)index + 1;
+	struct kipc_op_next next = { .id = (of_kipc << INDEX_SHIFT) - 1 };
 	struct kipc_endpoint info;
 	int ret;
 
-	if (index > INT_MAX >> INDEX_SHIFT)
+	if (of_kipc > INT_MAX >> INDEX_SHIFT)
 		return -EINVAL;
 	ret = dropin_ioctl(KIPC_IOC_NEXT, &next);
 	if (ret < 0)
 		return ret == -ENOENT ? -EINVAL : ret;
-	if (next.id >> INDEX_SHIFT != (uint32_t)index)
+	if (next.id >> INDEX_SHIFT != of_kipc)
 		return -EINVAL;
 	ret = get_info(next.id, &info);
 	if (ret >= 0 && !is_queue(&info))
@@ -605,7 +606,9 @@ static int get_msginfo(int cmd, void *buf)
 		info.msgtql = sums.bytes > INT_MAX ? INT_MAX : (int)sums.bytes;
 	}
 	ret = dropin_store(buf, &info, sizeof(info));
-	return ret < 0 ? ret : (int)(sums.last >> INDEX_SHIFT);
+	if (ret < 0 || !sums.last)
+		return ret;
+	return (int)(sums.last >> INDEX_SHIFT) - 1;
 }
 
 static int control_queue(int id, int cmd, const struct layout *layout, void *buf)
