@@ -46,6 +46,11 @@ static inline void kipc_eventfd_signal(struct eventfd_ctx *ctx)
 #endif
 }
 
+/* From 6.3 on what maps ids of a mount is no user namespace */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+#define mnt_idmap user_namespace
+#endif
+
 /* From 6.9 on the descriptors of processes have a file system of their own */
 #ifndef PID_FS_MAGIC
 #define PID_FS_MAGIC 0x50494446

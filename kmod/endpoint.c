@@ -3,6 +3,7 @@
 #include <linux/capability.h>
 #include <linux/cred.h>
 #include <linux/file.h>
+#include <linux/fs.h>
 #include <linux/module.h>
 #include <linux/poll.h>
 #include <linux/random.h>
@@ -13,6 +14,7 @@
 
 #include "endpoint.h"
 #include "file.h"
+#include "mqueue.h"
 #include "notify.h"
 #include "ns.h"
 #include "queue.h"
@@ -28,17 +30,20 @@ static struct kmem_cache *kipc_share_cache;
 
 static noinline bool kipc_ep_group(const struct kipc_ep *ep)
 {
-	if (ep->flags & KIPC_BORROWED_RULES)
+	if (ep->flags & KIPC_ENDPOINT_MQUEUE)
+		return in_group_p(ep->gid);
+	if (ep->flags & KIPC_ENDPOINT_SYSV)
 		return in_group_p(ep->gid) || in_group_p(ep->cgid);
 	return in_egroup_p(ep->gid) || in_egroup_p(ep->cgid);
 }
 
 static __always_inline unsigned int kipc_ep_granted(const struct kipc_ep *ep)
 {
-	kuid_t uid = ep->flags & KIPC_ENDPOINT_MQUEUE ? current_fsuid() : current_euid();
+	bool mqueue = ep->flags & KIPC_ENDPOINT_MQUEUE;	/* who has made a file is nobody special */
+	kuid_t uid = mqueue ? current_fsuid() : current_euid();
 	unsigned int granted;
 
-	if (uid_eq(uid, ep->uid) || uid_eq(uid, ep->cuid))
+	if (uid_eq(uid, ep->uid) || (!mqueue && uid_eq(uid, ep->cuid)))
 		granted = (ep->mode >> 6 & 7) | KIPC_MAY_CONTROL | KIPC_MAY_UNLINK;
 	else if (kipc_ep_group(ep))
 		granted = ep->mode >> 3 & 7;
@@ -56,6 +61,15 @@ static bool kipc_mqueue_root(const struct kipc_ep *ep)
 	return uid_valid(root) && uid_eq(root, current_fsuid());
 }
 
+/* As capable_wrt_inode_uidgid(): over files of those who have ids where the capability is from */
+static bool kipc_mqueue_capable(const struct kipc_ep *ep, int cap)
+{
+	struct user_namespace *ns = current_user_ns();
+
+	return kuid_has_mapping(ns, ep->uid) && kgid_has_mapping(ns, ep->gid) &&
+	       ns_capable(ns, cap);
+}
+
 /* May who is not the owner do all of @want that is the owner's? */
 static bool kipc_ep_may_control(const struct kipc_ep *ep, unsigned int want)
 {
@@ -65,7 +79,7 @@ static bool kipc_ep_may_control(const struct kipc_ep *ep, unsigned int want)
 		return ns_capable(ns, CAP_SYS_ADMIN);
 	if (ep->flags & KIPC_ENDPOINT_MQUEUE)
 		return (want == KIPC_MAY_UNLINK && kipc_mqueue_root(ep)) ||
-		       ns_capable(ns, CAP_FOWNER);
+		       kipc_mqueue_capable(ep, CAP_FOWNER);
 	return ns_capable(ns, CAP_IPC_OWNER);
 }
 
@@ -76,8 +90,8 @@ static bool kipc_ep_may_use(const struct kipc_ep *ep, unsigned int want)
 
 	if (!(ep->flags & KIPC_ENDPOINT_MQUEUE))
 		return ns_capable(ns, CAP_IPC_OWNER);
-	return (!(want & KIPC_MAY_SEND) && ns_capable_noaudit(ns, CAP_DAC_READ_SEARCH)) ||
-	       ns_capable(ns, CAP_DAC_OVERRIDE);
+	return (!(want & KIPC_MAY_SEND) && kipc_mqueue_capable(ep, CAP_DAC_READ_SEARCH)) ||
+	       kipc_mqueue_capable(ep, CAP_DAC_OVERRIDE);
 }
 
 static noinline int kipc_ep_override(const struct kipc_ep *ep, unsigned int want,
@@ -369,6 +383,7 @@ static struct kipc_ep *kipc_ep_alloc(struct kipc_ns *ns)
 		return NULL;
 	refcount_set(&ep->ref, 1);
 	ep->ns = kipc_ns_get(ns);
+	ep->ino = get_next_ino();
 	spin_lock_init(&ep->lock);
 	mutex_init(&ep->cursor_mutex);
 	ep->changed = ktime_get_real_seconds();
@@ -500,7 +515,9 @@ void kipc_ep_bury(struct kipc_ep *ep)
 		kipc_unlock(ep, &after);
 		cond_resched();
 	} while (more);
-	/* Not by the last reference: handles do not keep the module by it */
+	/* Neither by the last reference: handles do not keep the module by it */
+	if (ep->flags & KIPC_ENDPOINT_MQUEUE)
+		kipc_mqueue_unpin();
 	if (ep->flags & KIPC_ENDPOINT_PERSIST)
 		module_put(THIS_MODULE);
 	kipc_ep_put(ep);	/* the reference of being alive */
@@ -727,6 +744,8 @@ static int kipc_open_create(struct kipc_ns *ns, const struct kipc_op_open *op,
 	/* Nothing fails any more */
 	if (op->flags & KIPC_OPEN_PERSIST)
 		__module_get(THIS_MODULE);
+	if (file->as_mqueue)
+		kipc_mqueue_pin_again();
 	if (address->is_key)
 		rcu_assign_pointer(ep->key, binding);
 	else
@@ -794,27 +813,21 @@ static int kipc_open_once(struct kipc_ns *ns, struct kipc_op_open *op,
 	return err;
 }
 
-static int kipc_open_file(struct kipc_ns *ns, struct kipc_op_open *op, struct kipc_file *file)
+static int kipc_open_file(struct kipc_ns *ns, struct kipc_op_open *op,
+			  const struct kipc_address *address, struct kipc_file *file)
 {
 	struct kipc_deadline deadline;
-	struct kipc_address address = {};
-	int err = 0;
+	int err;
 
-	if (op->key)
-		kipc_address_key(&address, op->key);
-	else if (op->name_len)
-		err = kipc_address_name(&address, op->name, op->name_len);
-	if (err)
-		return err;
 	kipc_deadline_init(&deadline, op->deadline, op->flags & KIPC_OPEN_REALTIME,
 			   op->flags & KIPC_OPEN_NONBLOCK, op->flags & KIPC_OPEN_NORESTART);
 	if (mutex_lock_killable(&ns->mutex))
 		return -EINTR;
 	for (;;) {
-		err = kipc_open_once(ns, op, &address, file);
+		err = kipc_open_once(ns, op, address, file);
 		if (err != -ENOENT || !(op->flags & KIPC_OPEN_WAIT))
 			break;
-		err = kipc_ns_wait(ns, &address, &deadline);
+		err = kipc_ns_wait(ns, address, &deadline);
 		if (err)
 			break;
 	}
@@ -826,6 +839,8 @@ static int kipc_open_file(struct kipc_ns *ns, struct kipc_op_open *op, struct ki
 long kipc_ep_open(struct kipc_ns *ns, struct kipc_op_open *op, void __user *uop)
 {
 	bool id_only = op->flags & KIPC_OPEN_ID_ONLY;
+	struct kipc_address address = {};
+	const char *mqueue = NULL;
 	struct kipc_file *file;
 	struct file *filp;
 	int fd = 0, err;
@@ -833,20 +848,29 @@ long kipc_ep_open(struct kipc_ns *ns, struct kipc_op_open *op, void __user *uop)
 	err = kipc_open_check(op);
 	if (err)
 		return err;
+	if (op->key)
+		kipc_address_key(&address, op->key);
+	else if (op->name_len)
+		err = kipc_address_name(&address, op->name, op->name_len);
+	if (err)
+		return err;
+	if (op->flags & KIPC_OPEN_MQUEUE)
+		mqueue = op->name_len ? (const char *)address.bytes : "";
 	op->created = 0;
 	if (!id_only)
 		fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0)
 		return fd;
-	filp = kipc_handle_new(ns, op->rights, op->flags & KIPC_OPEN_NONBLOCK ? O_NONBLOCK : 0);
+	filp = kipc_handle_new(ns, op->rights, op->flags & KIPC_OPEN_NONBLOCK ? O_NONBLOCK : 0,
+			       mqueue);
 	if (IS_ERR(filp)) {
 		err = PTR_ERR(filp);
 		goto put_fd;
 	}
 	file = filp->private_data;
-	if (op->flags & KIPC_OPEN_MQUEUE)
-		kipc_handle_as_mqueue(filp);
-	err = kipc_open_file(ns, op, file);
+	err = kipc_open_file(ns, op, &address, file);
+	if (!err && mqueue)
+		kipc_mqueue_attach(filp, file->ep);
 	if (!err && copy_to_user(uop, op, sizeof(*op)))
 		err = -EFAULT;
 	if (err)
@@ -868,12 +892,19 @@ put_fd:
 	return err;
 }
 
+int kipc_ep_reopen(struct kipc_ep *ep, struct kipc_file *file, u32 rights)
+{
+	static const struct kipc_op_open op = { .flags = KIPC_OPEN_ANY_OWNER };
+
+	return kipc_open_join(ep, file, rights, &op);
+}
+
 /* Restricting, and handles in messages */
 
 /* Another handle on @from's endpoint, opened by the caller; or ERR_PTR() */
 static struct file *kipc_handle_like(const struct kipc_file *from, u32 rights, u64 badge)
 {
-	struct file *filp = kipc_handle_new(from->ns, rights, 0);
+	struct file *filp = kipc_handle_new(from->ns, rights, 0, NULL);
 	struct kipc_file *file;
 	int err;
 
@@ -943,6 +974,18 @@ struct file *kipc_ep_clone(const struct file *filp)
 
 /* Inspecting and changing */
 
+bool kipc_ep_name(const struct kipc_ep *ep, char *name)
+{
+	const struct kipc_binding *binding;
+
+	rcu_read_lock();
+	binding = rcu_dereference(ep->name);
+	if (binding)
+		memcpy(name, binding->address.bytes, sizeof(binding->address.bytes));
+	rcu_read_unlock();
+	return binding;
+}
+
 static void kipc_stat_address(struct kipc_ep *ep, struct kipc_endpoint *info)
 {
 	const struct kipc_binding *binding;
@@ -951,10 +994,8 @@ static void kipc_stat_address(struct kipc_ep *ep, struct kipc_endpoint *info)
 	binding = rcu_dereference(ep->key);
 	if (binding)
 		memcpy(&info->key, binding->address.bytes, sizeof(info->key));
-	binding = rcu_dereference(ep->name);
-	if (binding)
-		memcpy(info->name, binding->address.bytes, binding->address.len);
 	rcu_read_unlock();
+	kipc_ep_name(ep, info->name);
 }
 
 void kipc_ep_stat(struct kipc_ep *ep, struct kipc_endpoint *info)
@@ -1080,6 +1121,36 @@ static int kipc_set_parse(struct kipc_change *change, const struct kipc_op_stat 
 	return 0;
 }
 
+/* May a file be given away like this? See chown(2) */
+static bool kipc_set_chown(const struct kipc_ep *ep, const struct kipc_change *change)
+{
+	bool owner = uid_eq(ep->uid, current_fsuid());
+
+	if ((owner || !(change->what & (KIPC_SET_UID | KIPC_SET_GID))) &&
+	    (!(change->what & KIPC_SET_UID) || uid_eq(change->uid, ep->uid)) &&
+	    (!(change->what & KIPC_SET_GID) || gid_eq(change->gid, ep->gid) ||
+	     in_group_p(change->gid)))
+		return true;
+	return kipc_mqueue_capable(ep, CAP_CHOWN);
+}
+
+/* Under ep->lock: may the caller, who has (not @check) a handle with CONTROL? */
+static int kipc_set_owner(const struct kipc_ep *ep, const struct kipc_change *change,
+			  bool unlink, bool check)
+{
+	u32 what = change->what;
+
+	if (ep->flags & KIPC_ENDPOINT_MQUEUE) {
+		/* Whatever the handle: what looks like somebody's file is his */
+		if (!kipc_set_chown(ep, change))
+			return -EPERM;
+		what &= ~(KIPC_SET_UID | KIPC_SET_GID);
+	}
+	if (!check || !what)
+		return 0;
+	return kipc_ep_permission(ep, unlink ? KIPC_MAY_UNLINK : KIPC_MAY_CONTROL);
+}
+
 static int kipc_set_permission(struct kipc_ep *ep, const struct kipc_change *change, bool check)
 {
 	bool reserved = kipc_address_reserved(&change->key) ||
@@ -1087,13 +1158,10 @@ static int kipc_set_permission(struct kipc_ep *ep, const struct kipc_change *cha
 	bool named = change->key.len || change->name.len;
 	bool unlink = change->what == KIPC_SET_NAME && !named;
 	bool strange;
-	int err = 0;
+	int err;
 
 	spin_lock(&ep->lock);
-	if (ep->dead)
-		err = -EIDRM;
-	else if (check)
-		err = kipc_ep_permission(ep, unlink ? KIPC_MAY_UNLINK : KIPC_MAY_CONTROL);
+	err = ep->dead ? -EIDRM : kipc_set_owner(ep, change, unlink, check);
 	/* Clients trust a name by its endpoint's creator, who alone may therefore give one */
 	strange = named && !uid_eq(ep->cuid, current_euid());
 	spin_unlock(&ep->lock);

@@ -151,6 +151,7 @@ struct kipc_cursor {
  * @rcu: for its end
  * @ns: its namespace, held; constant
  * @id: constant
+ * @ino: number of its inodes, unlike that of others in all namespaces; constant
  * @flags: KIPC_ENDPOINT_*; constant
  * @cuid: creator; constant
  * @cgid: creator's group; constant
@@ -214,6 +215,7 @@ struct kipc_ep {
 	struct rcu_head rcu;
 	struct kipc_ns *ns;
 	u32 id;
+	u32 ino;
 	u32 flags;
 	kuid_t cuid;
 	kgid_t cgid;
@@ -301,8 +303,13 @@ int kipc_ep_check(struct kipc_ep *ep, unsigned int want);
 /* The same for listings: lets nobody know, audits nothing */
 bool kipc_ep_visible(struct kipc_ep *ep);
 
+/* Copy its name to @name, of KIPC_NAME_MAX + 1 bytes; false: it has none */
+bool kipc_ep_name(const struct kipc_ep *ep, char *name);
+
 /* Find or create; returns the descriptor */
 long kipc_ep_open(struct kipc_ns *ns, struct kipc_op_open *op, void __user *uop);
+/* Make @file a handle on @ep with @rights, if the mode allows them. -EIDRM if @ep died */
+int kipc_ep_reopen(struct kipc_ep *ep, struct kipc_file *file, u32 rights);
 /* A handle on @from's endpoint with at most its rights; returns the descriptor */
 long kipc_ep_restrict(const struct kipc_file *from, const struct kipc_op_restrict *op);
 /*

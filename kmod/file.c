@@ -13,6 +13,7 @@
 #include "endpoint.h"
 #include "file.h"
 #include "ioctl.h"
+#include "mqueue.h"
 #include "notify.h"
 #include "ns.h"
 #include "pool.h"
@@ -89,6 +90,8 @@ static int kipc_file_release(struct inode *inode, struct file *filp)
 		if (died)
 			kipc_ep_bury(ep);
 	}
+	if (file->as_mqueue)
+		kipc_mqueue_unpin();
 	/* Not with the last reference: calls that linger at their server hold the file */
 	kipc_pool_close(file->pool);
 	kipc_file_put(file);
@@ -270,33 +273,54 @@ static unsigned int kipc_handle_access(u32 rights)
 	}
 }
 
-struct file *kipc_handle_new(struct kipc_ns *ns, u32 rights, unsigned int flags)
+struct file *kipc_handle_new(struct kipc_ns *ns, u32 rights, unsigned int flags,
+			     const char *mqueue)
 {
 	struct kipc_file *file = kipc_file_new(kipc_ns_get(ns));
 	struct file *filp;
 
 	if (IS_ERR(file))
 		return ERR_CAST(file);
-	filp = anon_inode_getfile("[kipc]", &kipc_handle_fops, file,
-				  kipc_handle_access(rights) | flags);
+	flags |= kipc_handle_access(rights);
+	file->as_mqueue = mqueue;
+	filp = mqueue ? kipc_mqueue_file(file, mqueue, flags) :
+	       anon_inode_getfile("[kipc]", &kipc_handle_fops, file, flags);
 	if (IS_ERR(filp)) {
 		kipc_file_put(file);
 		return filp;
 	}
-	stream_open(file_inode(filp), filp);
+	if (!mqueue)
+		stream_open(file_inode(filp), filp);
 	filp->f_mode |= FMODE_NOWAIT;
 	file->filp = filp;
 	return filp;
 }
 
-void kipc_handle_as_mqueue(struct file *filp)
+/* Of a handle with MQUEUE, by its link in /proc; no other has an inode that can be opened */
+static int kipc_handle_open(struct inode *inode, struct file *filp)
 {
-	struct kipc_file *file = filp->private_data;
+	struct kipc_ep *ep = inode->i_private;
+	struct kipc_file *file;
+	int err;
 
+	err = kipc_mqueue_pin();
+	if (err)
+		return err;
+	file = kipc_file_new(kipc_ns_get(ep->ns));
+	if (IS_ERR(file)) {
+		kipc_mqueue_unpin();
+		return PTR_ERR(file);
+	}
 	file->as_mqueue = true;
-	/* It has a position, unlike what stream_open() makes */
-	filp->f_mode &= ~FMODE_STREAM;
-	filp->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;
+	file->filp = filp;
+	filp->private_data = file;
+	err = kipc_ep_reopen(ep, file, (filp->f_mode & FMODE_READ ? KIPC_RIGHT_RECV : 0) |
+				       (filp->f_mode & FMODE_WRITE ? KIPC_RIGHT_SEND : 0));
+	if (err)
+		kipc_file_release(inode, filp);
+	else
+		filp->f_mode |= FMODE_NOWAIT;
+	return err;
 }
 
 /* Deadlock */
@@ -356,6 +380,7 @@ long kipc_file_shutdown(struct kipc_file *file)
 
 const struct file_operations kipc_handle_fops = {
 	.owner = THIS_MODULE,
+	.open = kipc_handle_open,
 	.flush = kipc_handle_flush,
 	.release = kipc_file_release,
 	.llseek = kipc_handle_llseek,

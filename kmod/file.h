@@ -42,7 +42,7 @@ struct kipc_sigio;
  * @ep: a handle's endpoint, held; NULL for a device file; constant
  * @rights: a handle's KIPC_RIGHT_*; constant
  * @badge: a handle's badge; constant
- * @as_mqueue: read() and poll() are those of mqueue(7); constant
+ * @as_mqueue: it is as a file of mqueue(7), whose mount it pins; constant
  * @passed_on: it came by a message: f_cred is who opened the first one; constant
  * @share: a handle's share, that of who made this one; constant
  * @account: the opener's account; constant
@@ -109,11 +109,10 @@ struct kipc_file *kipc_file_new(struct kipc_ns *ns);
 void kipc_file_put(struct kipc_file *file);
 /*
  * A struct file for a handle that shall have @rights, on no endpoint yet, with O_* @flags;
- * or ERR_PTR()
+ * or ERR_PTR(). With @mqueue, a name or "", it is as a file of mqueue(7): kipc_mqueue_attach() it.
  */
-struct file *kipc_handle_new(struct kipc_ns *ns, u32 rights, unsigned int flags);
-/* Make it one that reads and polls as a file of mqueue(7); nobody else knows it yet */
-void kipc_handle_as_mqueue(struct file *filp);
+struct file *kipc_handle_new(struct kipc_ns *ns, u32 rights, unsigned int flags,
+			     const char *mqueue);
 
 static inline struct kipc_file *kipc_file_get(struct kipc_file *file)
 {

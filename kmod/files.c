@@ -67,15 +67,15 @@ static bool kipc_may_travel(struct file *filp)
 /* What is sent for a descriptor of the calling process: held; or ERR_PTR() */
 static struct file *kipc_file_to_send(int fd)
 {
-	struct file *filp = fget_raw(fd), *sent;
+	struct file *filp = fget_raw(fd), *sent = ERR_PTR(-EOPNOTSUPP);
 
 	if (!filp)
 		return ERR_PTR(-EBADF);
-	if (kipc_may_travel(filp))
-		return filp;
-	sent = ERR_PTR(-EOPNOTSUPP);
+	/* First: with MQUEUE it looks like a regular file */
 	if (filp->f_op == &kipc_handle_fops)
 		sent = kipc_ep_clone(filp);
+	else if (kipc_may_travel(filp))
+		return filp;
 	fput(filp);
 	return sent;
 }

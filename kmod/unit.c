@@ -11,6 +11,7 @@
 #include "ioctl.c"
 #include "limits.c"
 #include "message.c"
+#include "mqueue.c"
 #include "notify.c"
 #include "ns.c"
 #include "pins.c"

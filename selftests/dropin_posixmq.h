@@ -36,12 +36,14 @@ static inline bool on_kipc(void)
 /* Is this descriptor one of whose queues it should be? */
 static inline bool is_meant(mqd_t queue, const char *name)
 {
-	char path[64], target[64] = "";
+	char path[64], target[64] = "", info[512] = "";
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", queue);
-	if (readlink(path, target, sizeof(target) - 1) < 0)
+	if (readlink(path, target, sizeof(target) - 1) < 0 || strcmp(target, name))
 		return false;
-	return !strcmp(target, on_kipc() ? "anon_inode:[kipc]" : name);
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", queue);
+	kt_need(kt_read_file(path, info, sizeof(info)) > 0);
+	return on_kipc() == !!strstr(info, "\nkipc-endpoint:");
 }
 
 /* The call fails with this errno */

@@ -185,6 +185,62 @@ TEST_F(open, open_new_by_name)
 	sweep_create(_metadata, self, &op, 7, 3);
 }
 
+/* ... and the mount, for the first of them */
+TEST_F(open, open_new_as_mqueue)
+{
+	struct kipc_op_open op = create_op(0, NAME);
+
+	op.flags |= KIPC_OPEN_MQUEUE;
+	fail_become(KT_UID_A);
+	sweep_create(_metadata, self, &op, 12, 3);
+}
+
+/* By its link in /proc */
+TEST_F(open, open_again_as_mqueue)
+{
+	struct sweep s = SWEEP;
+	char path[64];
+	int first, fd;
+
+	fail_become(KT_UID_A);
+	first = (int)kt_openl(self->dev, .flags = KIPC_OPEN_CREATE | KIPC_OPEN_MQUEUE,
+			      .rights = KT_ALL_RIGHTS, .attr.max_size = MAX_SIZE, .mode = 0600);
+	ASSERT_LE(0, first);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", first);
+	while (sweep_round(&s)) {
+		fd = (int)FAILING(&s, fail_errno(open(path, O_RDWR)));
+		if (fd < 0) {
+			ASSERT_TRUE(sweep_failed(&s, fd));
+			ASSERT_EQ(1, kt_stat(first).handles);
+			continue;
+		}
+		ASSERT_EQ(2, kt_stat(fd).handles);
+		close(fd);
+	}
+	EXPECT_TRUE(sweep_covered(&s, 2, 0));
+	close(first);
+}
+
+TEST_F(open, change_as_mqueue)
+{
+	struct sweep s = SWEEP;
+	long ret;
+	int fd;
+
+	fail_become(KT_UID_A);
+	fd = (int)kt_openl(self->dev, .flags = KIPC_OPEN_CREATE | KIPC_OPEN_MQUEUE,
+			   .rights = KT_ALL_RIGHTS, .attr.max_size = MAX_SIZE, .mode = 0600);
+	ASSERT_LE(0, fd);
+	while (sweep_round(&s)) {
+		ret = FAILING(&s, fail_errno(fchmod(fd, 0640)));
+		ASSERT_TRUE(!ret || sweep_failed(&s, ret));
+		ASSERT_EQ(ret ? 0600U : 0640U, kt_stat(fd).mode);
+		ASSERT_EQ(0, fchmod(fd, 0600));
+	}
+	EXPECT_TRUE(sweep_covered(&s, 2, 0));
+	close(fd);
+}
+
 TEST_F(open, open_new_when_memory_stays_out)
 {
 	struct kipc_op_open op = create_op(0, NAME);

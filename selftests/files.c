@@ -383,6 +383,12 @@ static int make_kept(void)
 	return make_handle_of(KIPC_OPEN_KEEP_BY_ANY, KIPC_RIGHT_SEND);
 }
 
+/* A regular file, to all appearances */
+static int make_mqueue(void)
+{
+	return new_endpoint(KIPC_OPEN_MQUEUE);
+}
+
 static int make_control(void)
 {
 	return make_handle_of(KIPC_OPEN_KEEP_BY_ANY, KIPC_RIGHT_SEND | KIPC_RIGHT_CONTROL);
@@ -415,6 +421,7 @@ static const struct {
 	{ "handle with all rights", make_all_rights, false },
 	{ "SEND handle of a KEEP_BY_ANY endpoint", make_kept, false },
 	{ "CONTROL handle", make_control, false },
+	{ "handle with MQUEUE", make_mqueue, false },
 };
 
 TEST_F(files, each_refused_kind_is_refused)

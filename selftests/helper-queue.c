@@ -5,6 +5,7 @@
  *
  *	helper-queue sysv		prints its id
  *	helper-queue posix NAME
+ *	helper-queue hold NAME		has it open until a signal ends it
  *	helper-queue remove ID		of System V
  *	helper-queue unlink NAME	of POSIX
  */
@@ -15,6 +16,7 @@
 #include <string.h>
 #include <sys/ipc.h>
 #include <sys/msg.h>
+#include <unistd.h>
 
 int main(int argc, char **argv)
 {
@@ -29,13 +31,15 @@ int main(int argc, char **argv)
 		}
 		return printf("%d\n", id) < 0;
 	}
-	if (argc == 3 && !strcmp(argv[1], "posix")) {
+	if (argc == 3 && (!strcmp(argv[1], "posix") || !strcmp(argv[1], "hold"))) {
 		mqd_t queue = mq_open(argv[2], O_CREAT | O_EXCL | O_RDWR, 0600, &attr);
 
 		if (queue == (mqd_t)-1) {
 			perror("mq_open");
 			return 1;
 		}
+		if (!strcmp(argv[1], "hold"))
+			pause();
 		return mq_close(queue);
 	}
 	if (argc == 3 && !strcmp(argv[1], "remove"))

@@ -2,9 +2,11 @@
 /*
  * Finding and making endpoints, how long they live, and where they are seen.
  */
+#include <linux/capability.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "common.h"
@@ -1103,6 +1105,65 @@ TEST_F(open, rules_of_others)
 	close(two);
 }
 
+/* With MQUEUE it is given away as a file is, see chown(2), however that is asked for */
+TEST_F(open, as_a_file_it_is_given_away)
+{
+	const struct kt_how *chown = &(struct kt_how){
+		.uid = KT_UID_B, .gid = KT_UID_B, .keep_caps = 1ULL << CAP_CHOWN,
+	};
+	const struct kt_how *a = KT_AS(KT_UID_A), *b = KT_AS(KT_UID_B);
+	struct setting *setting = kt_new(struct setting);
+	struct kipc_op_stat *op = &setting->op;
+	int fd = (int)kt_do_as(KT_UID_A, kt_openl(self->dev, .mode = 0600,
+						  .flags = KIPC_OPEN_CREATE | KIPC_OPEN_MQUEUE,
+						  .rights = KT_ALL_RIGHTS));
+
+	ASSERT_LE(0, fd);
+	setting->dev = self->dev;
+	op->endpoint = kt_id(fd);
+	op->what = KIPC_SET_UID;
+	op->info.uid = KT_UID_B;
+	op->info.gid = KT_UID_B;
+	EXPECT_EQ(-EPERM, kt_run(a, set_it, setting));
+	EXPECT_EQ(-EPERM, kt_run(b, set_it, setting));
+	/* Nor by the way */
+	op->what = KIPC_SET_UID | KIPC_SET_MODE;
+	EXPECT_EQ(-EPERM, kt_run(a, set_it, setting));
+	EXPECT_EQ(-EPERM, kt_run(chown, set_it, setting));
+	op->what = KIPC_SET_GID;
+	EXPECT_EQ(-EPERM, kt_run(a, set_it, setting));
+	EXPECT_EQ(KT_UID_A, kt_stat(fd).uid);
+	EXPECT_EQ(KT_UID_A, kt_stat(fd).gid);
+	op->what = KIPC_SET_UID;
+	EXPECT_EQ(0, kt_run(chown, set_it, setting));
+	EXPECT_EQ(KT_UID_B, kt_stat(fd).uid);
+	/* Who has made a file is nobody special */
+	op->what = KIPC_SET_MODE;
+	op->info.mode = 0640;
+	EXPECT_EQ(-EPERM, kt_run(a, set_it, setting));
+	EXPECT_EQ(0, kt_run(b, set_it, setting));
+	EXPECT_EQ(0640, kt_stat(fd).mode);
+	EXPECT_EQ(-EPERM, kt_do_as(KT_UID_A, kt_remove(self->dev, op->endpoint)));
+	/* Nor has a handle more to say there */
+	op->endpoint = 0;
+	op->what = KIPC_SET_UID;
+	op->info.uid = 0;
+	setting->dev = fd;
+	EXPECT_EQ(-EPERM, kt_run(b, set_it, setting));
+	op->what = KIPC_SET_MODE;
+	EXPECT_EQ(0, kt_run(b, set_it, setting));
+	setting->dev = self->dev;
+	op->endpoint = kt_id(fd);
+	op->info.uid = KT_UID_B;
+	/* To whom it belongs already, and to a group of one's own */
+	op->what = KIPC_SET_UID | KIPC_SET_GID;
+	EXPECT_EQ(0, kt_run(b, set_it, setting));
+	EXPECT_EQ(KT_UID_B, kt_stat(fd).gid);
+	op->info.gid = KT_UID_A;
+	EXPECT_EQ(-EPERM, kt_run(b, set_it, setting));
+	close(fd);
+}
+
 static void send_fd(int sock, int fd)
 {
 	union {
@@ -1142,6 +1203,94 @@ static int recv_fd(int sock)
 	kt_need(recvmsg(sock, &msg, MSG_CMSG_CLOEXEC) == 1);
 	memcpy(&fd, CMSG_DATA(&control.header), sizeof(fd));
 	return fd;
+}
+
+static long make_inside(void *arg)
+{
+	int *sock = arg, dev = kt_device(), fd;
+
+	kt_need(!setresgid(0, 0, 0));
+	kt_need(!setresuid(0, 0, 0));
+	fd = (int)kt_openl(dev, .mode = 0600, .flags = KIPC_OPEN_CREATE | KIPC_OPEN_MQUEUE,
+			   .rights = KT_ALL_RIGHTS);
+	kt_need(fd >= 0);
+	send_fd(*sock, fd);
+	return 0;
+}
+
+static long give_to(void *arg)
+{
+	const struct setting *setting = arg;
+
+	return fchown(setting->dev, setting->op.info.uid, (gid_t)-1) ? -errno : 0;
+}
+
+/* Who owns a namespace has no capabilities outside, where its files can get to */
+TEST_F(open, file_from_a_user_namespace)
+{
+	const struct kt_how how = {
+		.ns = CLONE_NEWUSER | CLONE_NEWNET,
+		.uid_map = "0 20001 1\n2 0 1",
+		.gid_map = "0 20001 1\n2 0 1",
+		.uid = 2,
+		.gid = 2,
+	};
+	static const struct kt_how owner = { .drop_caps = true };
+	struct setting *setting = kt_new(struct setting);
+	int mine = kt_private(self->dev, KIPC_OPEN_MQUEUE, NULL), sock[2];
+	struct stat here, there;
+
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, sock));
+	ASSERT_EQ(0, kt_run(&how, make_inside, &sock[0]));
+	setting->dev = recv_fd(sock[1]);
+	ASSERT_EQ(0, fstat(setting->dev, &there));
+	EXPECT_EQ(20001U, there.st_uid);
+	for (unsigned int i = 0; i < 2; i++) {
+		setting->op.info.uid = i ? KT_UID_B : 0;
+		EXPECT_EQ(-EPERM, kt_run(&owner, give_to, setting));
+	}
+	/* Numbers are not those of one's own */
+	ASSERT_EQ(0, fstat(mine, &here));
+	EXPECT_EQ(here.st_dev, there.st_dev);
+	EXPECT_NE(here.st_ino, there.st_ino);
+	/* With them, it is a file of 20001 */
+	setting->op.info.uid = KT_UID_B;
+	EXPECT_EQ(0, give_to(setting));
+	EXPECT_EQ(KT_UID_B, kt_stat(setting->dev).uid);
+	close(setting->dev);
+	close(mine);
+	close(sock[0]);
+	close(sock[1]);
+}
+
+static long link_of(int fd, char *target, size_t room)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	memset(target, 0, room);
+	return readlink(path, target, room - 1);
+}
+
+/* A name of many parts is in no directory */
+TEST_F(open, link_of_a_file_names_no_other)
+{
+	char target[64];
+	int fd = (int)kt_openl(self->dev, KT_NAME("etc/fstab"), .rights = KT_ALL_RIGHTS,
+			       .flags = KIPC_OPEN_CREATE | KIPC_OPEN_MQUEUE);
+	int same = (int)kt_openl(self->dev, .id = kt_id(fd), .rights = KIPC_RIGHT_SEND,
+				 .flags = KIPC_OPEN_MQUEUE | KIPC_OPEN_ANY_OWNER);
+
+	EXPECT_LT(0, link_of(fd, target, sizeof(target)));
+	EXPECT_STREQ("/etc!fstab", target);
+	EXPECT_LT(0, link_of(same, target, sizeof(target)));
+	EXPECT_STREQ("/etc!fstab", target);
+	close(fd);
+	close(same);
+	fd = kt_private(self->dev, KIPC_OPEN_MQUEUE, NULL);
+	EXPECT_LT(0, link_of(fd, target, sizeof(target)));
+	EXPECT_STREQ("/ (deleted)", target);
+	close(fd);
 }
 
 static long use_received(void *arg)

@@ -53,6 +53,13 @@ ok "... and an endpoint" says '1 endpoint that lives until removed'
 ok "... it stays" loaded
 status 10 "... though it waits" "$kipc" unload --deadline=300ms
 "$kipc" rm lasting
+LD_PRELOAD=$PWD/libkipc-posixmq.so ./helper-queue hold /held-queue &
+queue=$!
+until_true "$kipc" stat /held-queue
+status 10 "unload while a POSIX queue is open" "$kipc" unload
+ok "... by whom" says "process $queue (helper-queue) of root: 1 device file, 1 handle$"
+kill $queue
+LD_PRELOAD=$PWD/libkipc-posixmq.so ./helper-queue unlink /held-queue
 {
 	sleep 1
 	"$kipc" rm held

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,17 +12,45 @@
 
 #include "tool.h"
 
-/* What its descriptors are links to; returns false if that is not told */
+/*
+ * Is it a handle? Its link in /proc says so of most, but those with MQUEUE have the names of
+ * queues; what is told of its state does of all.
+ */
+static bool is_handle(int infos, const char *fd)
+{
+	static const char endpoint[] = "kipc-endpoint:";
+	int info = openat(infos, fd, O_RDONLY | O_CLOEXEC);
+	FILE *lines = info < 0 ? NULL : fdopen(info, "r");
+	bool found = false;
+	char *line = NULL;
+	size_t room = 0;
+
+	if (!lines) {
+		if (info >= 0)
+			close(info);
+		return false;
+	}
+	while (!found && getline(&line, &room, lines) > 0)
+		found = !strncmp(line, endpoint, sizeof(endpoint) - 1);
+	free(line);
+	fclose(lines);
+	return found;
+}
+
+/* What its descriptors are; returns false if that is not told */
 static bool count_files(const char *pid, struct holder *holder)
 {
 	const struct dirent *entry;
 	char path[64], target[64];
 	DIR *directory;
+	int infos;
 
 	snprintf(path, sizeof(path), "/proc/%.20s/fd", pid);
 	directory = opendir(path);
 	if (!directory)
 		return errno != EACCES && errno != EPERM;
+	snprintf(path, sizeof(path), "/proc/%.20s/fdinfo", pid);
+	infos = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	while ((entry = readdir(directory))) {
 		ssize_t length = readlinkat(dirfd(directory), entry->d_name, target,
 					    sizeof(target) - 1);
@@ -29,9 +58,13 @@ static bool count_files(const char *pid, struct holder *holder)
 		if (length < 0)
 			continue;
 		target[length] = 0;
-		holder->devices += !strcmp(target, DEVICE);
-		holder->handles += !strcmp(target, "anon_inode:[kipc]");
+		if (!strcmp(target, DEVICE))
+			holder->devices++;
+		else if (infos >= 0 && is_handle(infos, entry->d_name))
+			holder->handles++;
 	}
+	if (infos >= 0)
+		close(infos);
 	closedir(directory);
 	return true;
 }

@@ -69,6 +69,13 @@ static bool may_go(size_t count, uint64_t msgs, uint64_t calls)
 	return fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y');
 }
 
+/* Who has made a file is nobody special */
+static bool is_own(const struct kipc_endpoint *info)
+{
+	return info->uid == geteuid() ||
+	       (!(info->flags & KIPC_ENDPOINT_MQUEUE) && info->cuid == geteuid());
+}
+
 static int remove_all(int dev, bool force)
 {
 	uint64_t msgs = 0, calls = 0;
@@ -80,7 +87,7 @@ static int remove_all(int dev, bool force)
 	while (!kipc_next(dev, id, &id)) {
 		if (kipc_stat(dev, id, &info))
 			continue;
-		if (geteuid() && info.uid != geteuid() && info.cuid != geteuid())
+		if (geteuid() && !is_own(&info))
 			continue;
 		ids = need(reallocarray(ids, count + 1, sizeof(*ids)));
 		ids[count++] = id;

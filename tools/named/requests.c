@@ -138,7 +138,8 @@ static int64_t check_handle(int fd, const struct kipc_result *who)
 	if (ret)
 		return ret;
 	/* Else anyone who may send there could have named(8) vouch for its clients. */
-	if (who->uid && about.uid != who->uid && about.cuid != who->uid)
+	if (who->uid && about.uid != who->uid &&
+	    (about.cuid != who->uid || about.flags & KIPC_ENDPOINT_MQUEUE))
 		return -EPERM;
 	/* With a badge of its own it can get no other one. */
 	probe = kipc_restrict(fd, KIPC_RIGHT_SEND, UINT64_MAX);

@@ -440,13 +440,24 @@ struct kipc_endpoint {
  * never RDHUP; O_ASYNC has no effect. Tasks that wait on such handles, to receive without
  * selector or for room at a FIRST_COME endpoint, have their turn by scheduling priority,
  * then by arrival.
+ * To who has its descriptor it is a regular file: its link in /proc/PID/fd is the endpoint's name
+ * with a slash before it ('!' for slashes in it), to which " (deleted)" is added when it is not
+ * called so any more. To open that makes another handle with MQUEUE, for who may by the mode
+ * (EACCES). fstat(2) tells a number that no other endpoint has at the time, owner, group and mode,
+ * one link while the endpoint has a name, and in whole seconds when it was last used (@sent and
+ * @received of struct kipc_endpoint, else @changed) and changed. fchmod(2), of 0777, and fchown(2)
+ * are SET as on a device file, which needs no right of the handle. What sets size or times is
+ * EPERM.
  * Not with ID_ONLY or SYSV (EINVAL).
  *
  * Who may do what with an endpoint that is created so follows the rules of mqueue(7): it belongs
  * to the creator's file system uid and gid, and those of who asks count, with the supplementary
- * groups. CAP_DAC_OVERRIDE stands in for r and w, for r alone also CAP_DAC_READ_SEARCH. CONTROL
- * needs owner, creator or CAP_FOWNER; to clear the name is also for uid 0 of the user namespace
- * that owns the namespace, whose directory it would be. Everybody may see it.
+ * groups; the creator is nobody special. CAP_DAC_OVERRIDE stands in for r and w, for r alone also
+ * CAP_DAC_READ_SEARCH. CONTROL needs owner or CAP_FOWNER; to clear the name is also for uid 0 of
+ * the user namespace that owns the namespace, whose directory it would be. To give it to another
+ * user is for CAP_CHOWN, to another group also for an owner who is in that, whatever handle they
+ * have. Capabilities are those in the caller's user namespace, if owner and group have ids there.
+ * Everybody may see it.
  *
  * An endpoint that is created with SYSV follows those of svipc(7): the effective uid counts, and
  * file system gid and supplementary groups; CAP_IPC_OWNER stands in for r and w, CAP_SYS_ADMIN
@@ -514,15 +525,16 @@ struct kipc_op_restrict {
  * @info: STAT: written; SET: the new values, other members are ignored
  *
  * STAT: any handle; on a device file any permission on the endpoint (EACCES).
- * SET: KIPC_RIGHT_CONTROL, on a device file what CONTROL needs at OPEN
- * (EPERM). Who gives it away, as msgctl(2) allows, still pays for it: the
- * capacity stays charged to whoever chose it. A larger capacity admits waiting
- * senders; a smaller one drops nothing, and what is there stays charged. When
- * max_size grows, receivers that wait with less room get EMSGSIZE. Also EEXIST (key
- * or name taken), ENOENT (no key or name to clear: of two who do that at once one is
- * told), EPERM (reserved key or name; or a caller other than the creator, without
- * CAP_IPC_OWNER, gives one: clients trust it for its creator's sake), EDQUOT,
- * EMSGSIZE, ENAMETOOLONG (a name without NUL), EINVAL (id without a mapping).
+ * SET: KIPC_RIGHT_CONTROL, on a device file what CONTROL needs at OPEN; another user
+ * or group at an endpoint with MQUEUE: what that says (EPERM). Who gives it away, as
+ * msgctl(2) allows, still pays for it: the capacity stays charged to whoever chose
+ * it. A larger capacity admits waiting senders; a smaller one drops nothing, and
+ * what is there stays charged. When max_size grows, receivers that wait with less
+ * room get EMSGSIZE. Also EEXIST (key or name taken), ENOENT (no key or name to
+ * clear: of two who do that at once one is told), EPERM (reserved key or name; or a
+ * caller other than the creator, without CAP_IPC_OWNER, gives one: clients trust it
+ * for its creator's sake), EDQUOT, EMSGSIZE, ENAMETOOLONG (a name without NUL),
+ * EINVAL (id without a mapping).
  * After an error nothing has changed. One that is PERSIST and KEEP_BY_ANY ends when
  * it loses its last key or name while nobody has a handle.
  */
