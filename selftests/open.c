@@ -1208,6 +1208,7 @@ static int recv_fd(int sock)
 static long make_inside(void *arg)
 {
 	int *sock = arg, dev = kt_device(), fd;
+	char byte;
 
 	kt_need(!setresgid(0, 0, 0));
 	kt_need(!setresuid(0, 0, 0));
@@ -1215,7 +1216,8 @@ static long make_inside(void *arg)
 			   .rights = KT_ALL_RIGHTS);
 	kt_need(fd >= 0);
 	send_fd(*sock, fd);
-	return 0;
+	/* With the namespace goes what is in it */
+	return read(*sock, &byte, 1) == 1 ? 0 : -1;
 }
 
 static long give_to(void *arg)
@@ -1239,9 +1241,10 @@ TEST_F(open, file_from_a_user_namespace)
 	struct setting *setting = kt_new(struct setting);
 	int mine = kt_private(self->dev, KIPC_OPEN_MQUEUE, NULL), sock[2];
 	struct stat here, there;
+	struct kt_job *job;
 
 	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, sock));
-	ASSERT_EQ(0, kt_run(&how, make_inside, &sock[0]));
+	job = kt_start(&how, make_inside, &sock[0]);
 	setting->dev = recv_fd(sock[1]);
 	ASSERT_EQ(0, fstat(setting->dev, &there));
 	EXPECT_EQ(20001U, there.st_uid);
@@ -1257,6 +1260,8 @@ TEST_F(open, file_from_a_user_namespace)
 	setting->op.info.uid = KT_UID_B;
 	EXPECT_EQ(0, give_to(setting));
 	EXPECT_EQ(KT_UID_B, kt_stat(setting->dev).uid);
+	EXPECT_EQ(1, write(sock[1], "x", 1));
+	EXPECT_EQ(0, kt_join(job));
 	close(setting->dev);
 	close(mine);
 	close(sock[0]);
