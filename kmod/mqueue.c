@@ -47,9 +47,9 @@ static char *kipc_mqueue_dname(struct dentry *dentry, char *buffer, int size)
 	buffer += size - (slash + len + tail + 1);
 	memcpy(buffer, "/", slash);
 	memcpy(buffer + slash, name, len);
-	strreplace(buffer + 1, '/', '!');
 	memcpy(buffer + slash + len, deleted, tail);
 	buffer[slash + len + tail] = 0;
+	strreplace(buffer + 1, '/', '!');
 	return buffer;
 }
 

@@ -2286,7 +2286,7 @@ TEST_F(mq, path_of_it_outlives_its_descriptors)
 {
 	mqd_t queue = make_queue(self->name, O_RDWR, 1);
 	struct reopening what = { queue, O_PATH };
-	int path, watch = inotify_init(), left;
+	int path, watch, left;
 	char link[64], text[128];
 	struct statfs fs;
 	ssize_t got;
@@ -2302,9 +2302,12 @@ TEST_F(mq, path_of_it_outlives_its_descriptors)
 	EXPECT_WORKS(ioctl(queue, FIONREAD, &left));
 	EXPECT_EQ(80 - got, left);
 	st = status_of(queue);
-	/* What is told of what happens there may outlive it, too */
+	/* What is told of what happens there may outlive it, too, where the kernel has that */
+	watch = inotify_init();
+	ASSERT_TRUE(watch >= 0 || errno == ENOSYS);
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", queue);
-	EXPECT_LE(0, inotify_add_watch(watch, link, IN_ALL_EVENTS));
+	if (watch >= 0)
+		EXPECT_LE(0, inotify_add_watch(watch, link, IN_ALL_EVENTS));
 	path = (int)reopen(&what);
 	ASSERT_LE(0, path);
 	EXPECT_WORKS(mq_unlink(self->name));
@@ -2313,7 +2316,8 @@ TEST_F(mq, path_of_it_outlives_its_descriptors)
 	EXPECT_EQ(0, (int)status_of(path).st_nlink);
 	EXPECT_EQ(st.st_uid, status_of(path).st_uid);
 	EXPECT_WORKS(close(path));
-	EXPECT_WORKS(close(watch));
+	if (watch >= 0)
+		EXPECT_WORKS(close(watch));
 }
 
 TEST_F(mq, file_is_the_same_when_it_is_opened_again)
