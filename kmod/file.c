@@ -299,23 +299,20 @@ struct file *kipc_handle_new(struct kipc_ns *ns, u32 rights, unsigned int flags,
 /* Of a handle with MQUEUE, by its link in /proc; no other has an inode that can be opened */
 static int kipc_handle_open(struct inode *inode, struct file *filp)
 {
+	u32 rights = (filp->f_mode & FMODE_READ ? KIPC_RIGHT_RECV : 0) |
+		     (filp->f_mode & FMODE_WRITE ? KIPC_RIGHT_SEND : 0);
 	struct kipc_ep *ep = inode->i_private;
 	struct kipc_file *file;
 	int err;
 
-	err = kipc_mqueue_pin();
-	if (err)
-		return err;
 	file = kipc_file_new(kipc_ns_get(ep->ns));
-	if (IS_ERR(file)) {
-		kipc_mqueue_unpin();
+	if (IS_ERR(file))
 		return PTR_ERR(file);
-	}
-	file->as_mqueue = true;
 	file->filp = filp;
 	filp->private_data = file;
-	err = kipc_ep_reopen(ep, file, (filp->f_mode & FMODE_READ ? KIPC_RIGHT_RECV : 0) |
-				       (filp->f_mode & FMODE_WRITE ? KIPC_RIGHT_SEND : 0));
+	err = kipc_mqueue_pin();
+	file->as_mqueue = !err;
+	err = err ?: kipc_ep_reopen(ep, file, rights);
 	if (err)
 		kipc_file_release(inode, filp);
 	else

@@ -93,8 +93,6 @@ static struct file_system_type kipc_mqueue_fs = {
 
 static int kipc_mqueue_permission(struct mnt_idmap *idmap, struct inode *inode, int mask)
 {
-	if (mask & MAY_EXEC)
-		return -EACCES;
 	return kipc_ep_check(inode->i_private, (mask & MAY_READ ? KIPC_MAY_RECV : 0) |
 					       (mask & MAY_WRITE ? KIPC_MAY_SEND : 0));
 }

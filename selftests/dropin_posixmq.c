@@ -2074,6 +2074,9 @@ TEST_F(mq, fstat_tells_of_a_file)
 	EXPECT_NE(st.st_ino, status_of(other).st_ino);
 	EXPECT_EQ(st.st_dev, status_of(other).st_dev);
 	EXPECT_WORKS(mq_unlink(opening->name));
+	/* Nothing keeps a size, see docs/dropin.md */
+	EXPECT_EQ(on_kipc() ? -EPERM : 0, outcome(ftruncate(queue, 80)));
+	EXPECT_EQ(80, status_of(queue).st_size);
 	EXPECT_WORKS(mq_unlink(self->name));
 	EXPECT_EQ(0, (int)status_of(queue).st_nlink);
 	EXPECT_EQ(st.st_ino, status_of(queue).st_ino);

@@ -218,6 +218,11 @@ TEST_F(open, open_again_as_mqueue)
 		close(fd);
 	}
 	EXPECT_TRUE(sweep_covered(&s, 2, 0));
+	/* There is room for one more, and no more */
+	fd = open(path, O_RDWR);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(-ENOSPC, fail_errno(open(path, O_RDWR)));
+	close(fd);
 	close(first);
 }
 
