@@ -447,7 +447,7 @@ struct kipc_endpoint {
  * one link while the endpoint has a name, and in whole seconds when it was last used (@sent and
  * @received of struct kipc_endpoint, else @changed) and changed. fchmod(2), of 0777, and fchown(2)
  * are SET as on a device file, which needs no right of the handle. What sets size or times is
- * EPERM.
+ * EPERM, but O_TRUNC, which has no effect.
  * Not with ID_ONLY or SYSV (EINVAL).
  *
  * Who may do what with an endpoint that is created so follows the rules of mqueue(7): it belongs
