@@ -469,7 +469,8 @@ static void make_start(struct program *program)
 	static const uint64_t flags[] = { 0, 0, 0, KIPC_OPEN_RENDEZVOUS, KIPC_OPEN_PERSIST,
 					  KIPC_OPEN_KEEP_BY_ANY, KIPC_OPEN_ONEWAY,
 					  KIPC_OPEN_FIRST_COME, KIPC_OPEN_MQUEUE,
-					  KIPC_OPEN_FIRST_COME | KIPC_OPEN_SYSV,
+					  KIPC_OPEN_FIRST_COME | KIPC_OPEN_SYSV |
+					  KIPC_OPEN_ONEWAY,
 					  KIPC_OPEN_PERSIST | KIPC_OPEN_KEEP_BY_ANY };
 	struct op op = { .kind = OP_OPEN, .actor = (uint8_t)below(ACTORS) };
 	unsigned int server = op.actor, i;

@@ -279,7 +279,7 @@ static struct kipc_msg *kipc_send_batch_msg(struct kipc_send_batch *batch,
 
 	if (head->pad || head->prio > KIPC_PRIO_MAX || head->size > batch->len)
 		return ERR_PTR(-EINVAL);
-	if (head->size > READ_ONCE(batch->ep->max_size))
+	if (head->size > kipc_ep_max_size(batch->ep))
 		return ERR_PTR(-EMSGSIZE);
 	segs.nr = 1;
 	segs.total = head->size;
@@ -328,7 +328,7 @@ static unsigned int kipc_send_batch_post(struct kipc_send_batch *batch, unsigned
 	while (!*err && !*waiting && from < batch->nr) {
 		struct kipc_msg *msg = batch->msgs[from];
 
-		if (msg->size > ep->max_size) {
+		if (msg->size > kipc_ep_max_size(ep)) {
 			*err = -EMSGSIZE;
 			break;
 		}

@@ -4,7 +4,10 @@
 #include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/ipc_namespace.h>
 #include <linux/module.h>
+#include <linux/msg.h>
+#include <linux/nsproxy.h>
 #include <linux/poll.h>
 #include <linux/random.h>
 #include <linux/sched.h>
@@ -599,6 +602,13 @@ bool kipc_ep_leave(struct kipc_ep *ep, struct kipc_file *file, struct kipc_after
 	return !kipc_ep_kept(ep) && kipc_ep_kill(ep, after);
 }
 
+u32 kipc_ep_msgmax(void)
+{
+	if (!IS_ENABLED(CONFIG_SYSVIPC))
+		return MSGMAX;
+	return READ_ONCE(current->nsproxy->ipc_ns->msg_ctlmax);
+}
+
 /* Opening */
 
 #define KIPC_OPEN_FLAGS (KIPC_OPEN_CREATE | KIPC_OPEN_EXCL | KIPC_OPEN_PERSIST |		\
@@ -633,7 +643,7 @@ static int kipc_open_check(const struct kipc_op_open *op)
 		return -EINVAL;
 	if (op->flags & KIPC_OPEN_MQUEUE && op->flags & (KIPC_OPEN_ID_ONLY | KIPC_OPEN_SYSV))
 		return -EINVAL;
-	if (op->flags & KIPC_OPEN_SYSV && !(op->flags & KIPC_OPEN_FIRST_COME))
+	if (op->flags & KIPC_OPEN_SYSV && ~op->flags & (KIPC_OPEN_FIRST_COME | KIPC_OPEN_ONEWAY))
 		return -EINVAL;
 	if (op->id && op->flags & (KIPC_OPEN_CREATE | KIPC_OPEN_WAIT))
 		return -EINVAL;

@@ -165,7 +165,7 @@ struct kipc_cursor {
  * @uid: owner
  * @gid: owner's group
  * @mode: permission bits
- * @max_size: largest message
+ * @max_size: largest message, but see kipc_ep_max_size()
  * @max_msgs: capacity in messages
  * @max_bytes: capacity in bytes
  * @promised: what a capacity like this is charged as in any case (written with ns->mutex, too)
@@ -351,6 +351,17 @@ static inline void kipc_share_get(struct kipc_ep *ep, struct kipc_share *share)
 {
 	lockdep_assert_held(&ep->lock);
 	share->refs++;
+}
+
+/* kernel.msgmax of the calling task's ipc namespace */
+u32 kipc_ep_msgmax(void);
+
+/* The largest message that @ep takes from the calling task */
+static inline u32 kipc_ep_max_size(const struct kipc_ep *ep)
+{
+	u32 size = READ_ONCE(ep->max_size);
+
+	return likely(!(ep->flags & KIPC_ENDPOINT_SYSV)) ? size : min(size, kipc_ep_msgmax());
 }
 
 /* @share may be NULL */

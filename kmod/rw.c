@@ -137,7 +137,7 @@ ssize_t kipc_write(struct kipc_file *file, struct iov_iter *from, bool nowait)
 		return -EINVAL;
 	if (!size)
 		return 0;
-	if (size > READ_ONCE(file->ep->max_size))
+	if (size > kipc_ep_max_size(file->ep))
 		return -EMSGSIZE;
 	kipc_deadline_init(&deadline, KIPC_FOREVER, false,
 			   kipc_nonblock(file, nowait ? KIPC_NONBLOCK : 0), false);

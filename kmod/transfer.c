@@ -720,7 +720,7 @@ long kipc_send_msg(struct kipc_file *file, struct kipc_ep *ep, struct kipc_msg *
 	err = kipc_lock_share(ep, file, &after, &share);
 	if (!err && !file->ep)
 		err = kipc_ep_permission(ep, KIPC_MAY_SEND);
-	if (!err && msg->size > ep->max_size)
+	if (!err && msg->size > kipc_ep_max_size(ep))
 		err = -EMSGSIZE;
 	if (!err) {
 		err = kipc_post(ep, msg, file, share, deadline->never_sleep, &after);
@@ -753,7 +753,7 @@ long kipc_send(struct kipc_file *file, struct kipc_ep *ep, const struct kipc_op_
 			   kipc_nonblock(file, op->flags), op->flags & KIPC_NORESTART);
 	if (!file->ep)
 		err = kipc_ep_check(ep, KIPC_MAY_SEND);
-	if (!err && segs.total > READ_ONCE(ep->max_size))
+	if (!err && segs.total > kipc_ep_max_size(ep))
 		err = -EMSGSIZE;
 	if (!err && op->flags & KIPC_SYNC && deadline.never_sleep)
 		err = -EAGAIN;	/* nobody has received it before it is sent */

@@ -1931,6 +1931,7 @@ TEST_F(sysv, msgmni)
 TEST_F(sysv, msgmax_and_msgmnb)
 {
 	struct work *w = work(0, 0, 0);
+	struct msqid_ds before;
 	struct msginfo info;
 	int id;
 
@@ -1957,11 +1958,25 @@ TEST_F(sysv, msgmax_and_msgmnb)
 	EXPECT_EQ(4000, rcv(id, &self->msg, 8000, 0, 0));
 	EXPECT_EQ(8000, rcv(id, &self->msg, 8000, 0, 0));
 	EXPECT_TRUE(kt_filled(self->msg.text, 8000, 1));
-	/* ... but nobody pays for another one's queue by sending to it */
+	EXPECT_EQ(0, msgctl(id, IPC_STAT, &before));
 	kt_write_file("/proc/sys/kernel/msgmax", "8192");
 	w->type = 1;
 	w->size = 8192;
-	EXPECT_EQ(on_kipc() ? -EINVAL : 0, kt_run(KT_AS(KT_UID_A), work_snd, w));
+	EXPECT_EQ(0, kt_run(KT_AS(KT_UID_A), work_snd, w));
+	EXPECT_EQ(before.msg_ctime, ds_of(id).msg_ctime);
+	EXPECT_EQ(8192, rcv(id, &self->msg, 8192, 0, 0));
+	/* ... and no more than that; what is in them stays */
+	EXPECT_EQ(0, snd_bytes(id, 1, 4000, 0));
+	kt_write_file("/proc/sys/kernel/msgmax", "3000");
+	EXPECT_EQ(-EINVAL, snd_bytes(id, 1, 3001, 0));
+	EXPECT_EQ(0, snd_bytes(id, 1, 3000, 0));
+	EXPECT_EQ(4000, rcv(id, &self->msg, 8000, 0, 0));
+	EXPECT_EQ(3000, rcv(id, &self->msg, 8000, 0, 0));
+	kt_write_file("/proc/sys/kernel/msgmax", "0");
+	EXPECT_EQ(-EINVAL, snd_bytes(id, 1, 1, 0));
+	EXPECT_EQ(0, snd_bytes(id, 1, 0, 0));
+	EXPECT_EQ(0, rcv(id, &self->msg, 8000, 0, 0));
+	kt_write_file("/proc/sys/kernel/msgmax", "8192");
 	/* A queue of less than the largest message */
 	kt_write_file("/proc/sys/kernel/msgmnb", "1000");
 	id = (int)get(IPC_PRIVATE, 0600);

@@ -1062,24 +1062,29 @@ static long set_it(void *arg)
 /* Whose rules hold is told, and nobody's hold beside another's */
 TEST_F(open, rules_of_others)
 {
-	const uint32_t create = KIPC_OPEN_CREATE, sysv = KIPC_OPEN_SYSV | KIPC_OPEN_FIRST_COME;
+	const uint32_t create = KIPC_OPEN_CREATE;
+	const uint32_t sysv = KIPC_OPEN_SYSV | KIPC_OPEN_FIRST_COME | KIPC_OPEN_ONEWAY;
+	const uint32_t of_one = KIPC_ENDPOINT_SYSV | KIPC_ENDPOINT_FIRST_COME |
+				KIPC_ENDPOINT_ONEWAY;
 	static const struct kt_how bare_root = { .drop_caps = true };
 	struct setting *setting = kt_new(struct setting);
 	int one = kt_private(self->dev, sysv, NULL);
 	int two = kt_private(self->dev, KIPC_OPEN_MQUEUE, NULL);
 	long handle;
 
-	EXPECT_EQ(KIPC_ENDPOINT_SYSV | KIPC_ENDPOINT_FIRST_COME, kt_stat(one).flags);
+	EXPECT_EQ(of_one, kt_stat(one).flags);
 	EXPECT_EQ(KIPC_ENDPOINT_MQUEUE, kt_stat(two).flags);
 	EXPECT_EQ(-EINVAL, kt_openl(self->dev, .flags = create | sysv | KIPC_OPEN_MQUEUE,
 				    .rights = KT_ALL_RIGHTS));
-	EXPECT_EQ(-EINVAL, kt_openl(self->dev, .flags = create | KIPC_OPEN_SYSV,
+	EXPECT_EQ(-EINVAL, kt_openl(self->dev, .flags = create | (sysv & ~KIPC_OPEN_FIRST_COME),
+				    .rights = KT_ALL_RIGHTS));
+	EXPECT_EQ(-EINVAL, kt_openl(self->dev, .flags = create | (sysv & ~KIPC_OPEN_ONEWAY),
 				    .rights = KT_ALL_RIGHTS));
 	/* A handle on one that is there changes nothing about it */
 	handle = kt_openl(self->dev, .id = kt_id(one), .rights = KT_ALL_RIGHTS,
 			  .flags = KIPC_OPEN_MQUEUE);
 	EXPECT_LE(0, handle);
-	EXPECT_EQ(KIPC_ENDPOINT_SYSV | KIPC_ENDPOINT_FIRST_COME, kt_stat(one).flags);
+	EXPECT_EQ(of_one, kt_stat(one).flags);
 	close((int)handle);
 
 	/* As owner of the directory root may unlink, but nothing else */
@@ -1103,6 +1108,55 @@ TEST_F(open, rules_of_others)
 				    .flags = KIPC_OPEN_ANY_OWNER));
 	close(one);
 	close(two);
+}
+
+static long send_elsewhere(void *arg)
+{
+	int fd = *(int *)arg;
+	char buf[8193] = "";
+
+	if (kt_send(fd, 0, 1, 0, buf, 8193) != -EMSGSIZE)
+		return 1;
+	return kt_send(fd, 0, 1, 0, buf, 8192);
+}
+
+/* With SYSV the sender's kernel.msgmax counts, as it is then, beside max_size; by all ways to send */
+TEST_F(open, sysv_takes_what_msgmax_is)
+{
+	const struct kipc_attr attr = { .max_size = 10000, .max_msgs = 10, .max_bytes = 100000 };
+	int fd, plain = kt_private(self->dev, KIPC_OPEN_ONEWAY, &attr);
+	int *shared = kt_new(int);
+	static char buf[10001];
+	struct kipc_batch_msg heads[2] = { { .size = 4000 }, { .size = 4001 } };
+	struct kipc_op_send_batch batch = {
+		.count = 2, .msgs = (uintptr_t)heads, .base = (uintptr_t)buf, .len = sizeof(buf),
+		.deadline = KIPC_FOREVER,
+	};
+
+	ASSERT_EQ(0, unshare(CLONE_NEWIPC));
+	fd = kt_private(self->dev, KIPC_OPEN_SYSV | KIPC_OPEN_FIRST_COME | KIPC_OPEN_ONEWAY, &attr);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(10000, kt_stat(fd).attr.max_size);
+	kt_write_file("/proc/sys/kernel/msgmax", "4000");
+	EXPECT_EQ(0, kt_send(fd, 0, 1, 0, buf, 4000));
+	EXPECT_EQ(-EMSGSIZE, kt_send(fd, 0, 1, 0, buf, 4001));
+	EXPECT_EQ(4000, write(fd, buf, 4000));
+	EXPECT_EQ(-1, write(fd, buf, 4001));
+	EXPECT_EQ(EMSGSIZE, errno);
+	EXPECT_EQ(1, kt_op_send_batch(fd, &batch));
+	EXPECT_EQ(3, kt_stat(fd).msgs);
+	kt_write_file("/proc/sys/kernel/msgmax", "20000");
+	EXPECT_EQ(0, kt_send(fd, 0, 1, 0, buf, 10000));
+	EXPECT_EQ(-EMSGSIZE, kt_send(fd, 0, 1, 0, buf, 10001));
+	*shared = fd;
+	EXPECT_EQ(0, kt_run(&(struct kt_how){ .ns = CLONE_NEWIPC }, send_elsewhere, shared));
+	/* Others take no notice */
+	kt_write_file("/proc/sys/kernel/msgmax", "0");
+	EXPECT_EQ(-EMSGSIZE, kt_send(fd, 0, 1, 0, buf, 1));
+	EXPECT_EQ(0, kt_send(fd, 0, 1, 0, buf, 0));
+	EXPECT_EQ(0, kt_send(plain, 0, 1, 0, buf, 10000));
+	close(fd);
+	close(plain);
 }
 
 /* With MQUEUE it is given away as a file is, see chown(2), however that is asked for */

@@ -552,7 +552,8 @@ TEST_F(quota, p10_messages_of_a_sysv_queue_are_paid_for_while_they_are_there)
 	/* A quarter is left to the owner, whoever sends */
 	const uint64_t limit = (promised + more) / 3 * 4, wide = 4000 * 256;
 	struct kipc_op_open op = {
-		.flags = KIPC_OPEN_CREATE | KIPC_OPEN_SYSV | KIPC_OPEN_FIRST_COME,
+		.flags = KIPC_OPEN_CREATE | KIPC_OPEN_SYSV | KIPC_OPEN_FIRST_COME |
+			 KIPC_OPEN_ONEWAY,
 		.rights = KT_ALL_RIGHTS, .mode = 0666, .attr = attr,
 	};
 	struct pollfd out = { .events = POLLOUT };
@@ -622,7 +623,8 @@ TEST_F(quota, p10_what_was_handed_over_is_paid_for)
 	const struct kipc_attr small = { .max_size = SIZE, .max_msgs = 1, .max_bytes = 1 };
 	const uint64_t cost = NR * (SIZE + 256), limit = (cost + 2) / 3 * 4;
 	struct kipc_op_open op = {
-		.flags = KIPC_OPEN_CREATE | KIPC_OPEN_SYSV | KIPC_OPEN_FIRST_COME,
+		.flags = KIPC_OPEN_CREATE | KIPC_OPEN_SYSV | KIPC_OPEN_FIRST_COME |
+			 KIPC_OPEN_ONEWAY,
 		.rights = KT_ALL_RIGHTS, .mode = 0666, .attr = attr,
 	};
 	struct kipc_op_stat set = { .what = KIPC_SET_CAPACITY, .info.attr = small };

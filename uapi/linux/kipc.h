@@ -226,7 +226,8 @@ struct kipc_limits {
 
 /**
  * struct kipc_attr - capacity of an endpoint
- * @max_size: largest message, bytes; 0: 8192
+ * @max_size: largest message, bytes; 0: 8192; with SYSV none is larger than kernel.msgmax of the
+ *	sender's ipc namespace either, when it is sent
  * @max_msgs: most messages queued; 0: 256
  * @max_bytes: most payload bytes queued; 0: @max_size * 32, with SYSV none, and no message
  *	has room then; at least @max_size, but with FIRST_COME, where a larger message waits
@@ -461,7 +462,7 @@ struct kipc_endpoint {
  *
  * An endpoint that is created with SYSV follows those of svipc(7): the effective uid counts, and
  * file system gid and supplementary groups; CAP_IPC_OWNER stands in for r and w, CAP_SYS_ADMIN
- * for CONTROL. Everybody may see it. It must be FIRST_COME, too (EINVAL). Its messages are charged
+ * for CONTROL. Everybody may see it. It must be FIRST_COME and ONEWAY, too (EINVAL). Its messages are charged
  * as struct kipc_attr says, whatever the capabilities of who sends. Who waits for a message that
  * is handed over is its last receiver as a thread, not as a process (struct kipc_endpoint).
  *
@@ -619,8 +620,8 @@ struct kipc_op_sum {
  * With NOENT, on a device file, EIDRM means that it was removed meanwhile, and an
  * id that was not there to begin with is ENOENT; RECV likewise.
  *
- * Return: 0, or EACCES, EMSGSIZE (larger than max_size), EAGAIN, ETIMEDOUT,
- * EINTR, EIDRM, ENOENT.
+ * Return: 0, or EACCES, EMSGSIZE (larger than max_size, or for SYSV than kernel.msgmax), EAGAIN,
+ * ETIMEDOUT, EINTR, EIDRM, ENOENT.
  */
 struct kipc_op_send {
 	__u32 flags;

@@ -116,15 +116,17 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* A queue takes messages without bytes, too, as many as it takes bytes */
-static struct kipc_attr capacity(unsigned int max_size, uint64_t bytes,
-				 const struct kipc_limits *limits)
+/*
+ * A queue takes messages without bytes, too, as many as it takes bytes. Each has at most as many as
+ * MSGMAX is when it is sent, which the kernel sees to.
+ */
+static struct kipc_attr capacity(uint64_t bytes, const struct kipc_limits *limits)
 {
 	uint64_t room = limits->capacity_max > bytes ? limits->capacity_max - bytes : 0;
 	uint64_t msgs = least(least(room / MESSAGE_COST, bytes), UINT32_MAX);
 
 	return (struct kipc_attr){
-		.max_size = max_size,
+		.max_size = limits->msg_max,
 		.max_bytes = bytes,
 		.max_msgs = msgs ? (uint32_t)msgs : 1,
 	};
@@ -161,7 +163,7 @@ static int create_queue(struct kipc_op_open *op)
 		return ret;
 	op->flags |= KIPC_OPEN_CREATE | KIPC_OPEN_PERSIST | KIPC_OPEN_ONEWAY |
 		     KIPC_OPEN_FIRST_COME | KIPC_OPEN_SYSV;
-	op->attr = capacity((unsigned int)wanted.msgmax, (unsigned int)wanted.msgmnb, &limits);
+	op->attr = capacity((unsigned int)wanted.msgmnb, &limits);
 	ret = dropin_ioctl(KIPC_IOC_OPEN, op);
 	return too_much(ret) ? -ENOSPC : ret;
 }
@@ -272,23 +274,6 @@ static int transfer(unsigned long request, void *op)
 }
 
 /*
- * A queue takes messages of up to what MSGMAX was when it was made. Its creator makes that more if
- * it is more now: whoever changes a capacity pays for all of it, and nobody else shall be made to
- * pay by sending. Return: has that been done?
- */
-static bool grow(uint32_t id, size_t size)
-{
-	unsigned int msgmax = (unsigned int)get_limits().msgmax;
-	struct kipc_op_stat op = { .endpoint = id, .what = KIPC_SET_CAPACITY };
-
-	if (size > msgmax || get_info(id, &op.info) < 0 || op.info.attr.max_size >= msgmax ||
-	    op.info.cuid != dropin_euid())
-		return false;
-	op.info.attr.max_size = msgmax;
-	return dropin_ioctl(KIPC_IOC_SET, &op) >= 0;
-}
-
-/*
  * Linux has looked at the message before it looks for the queue, kipc the other way round: of two
  * errors the first one counts.
  */
@@ -316,8 +301,6 @@ static int send_message(int id, const void *msgp, size_t size, int flags)
 	op.type = (uint64_t)type;
 	op.payload = libkipc_bytes(text, size);
 	ret = transfer(KIPC_IOC_SEND, &op);
-	if (ret == -EMSGSIZE && grow(op.endpoint, size))
-		ret = transfer(KIPC_IOC_SEND, &op);
 	if (ret == -EINVAL || ret == -EACCES)
 		ret = earlier_error(text, size, ret);
 	return ret == -EMSGSIZE ? -EINVAL : ret;
@@ -540,7 +523,7 @@ static int stat_index(int index, uint32_t rights, const struct layout *layout, v
 	return ret < 0 ? ret : (int)next.id;
 }
 
-static int set_capacity(struct kipc_op_stat *op, unsigned int msgmax, unsigned long qbytes)
+static int set_capacity(struct kipc_op_stat *op, unsigned long qbytes)
 {
 	struct kipc_limits limits;
 	int ret;
@@ -549,7 +532,7 @@ static int set_capacity(struct kipc_op_stat *op, unsigned int msgmax, unsigned l
 	if (ret < 0)
 		return ret;
 	op->what |= KIPC_SET_CAPACITY;
-	op->info.attr = capacity(msgmax, qbytes, &limits);
+	op->info.attr = capacity(qbytes, &limits);
 	ret = no_such(dropin_ioctl(KIPC_IOC_SET, op));
 	/* More than the module lets this user have */
 	return too_much(ret) ? -EPERM : ret;
@@ -559,7 +542,6 @@ static int set_queue(uint32_t id, const struct layout *layout, const void *buf)
 {
 	struct kipc_op_stat op = { .endpoint = id };
 	struct settings settings;
-	struct msginfo limits;
 	union any_ds ds = { 0 };
 	int ret;
 
@@ -571,8 +553,7 @@ static int set_queue(uint32_t id, const struct layout *layout, const void *buf)
 	/* An owner that may neither send nor receive may change that */
 	if (ret < 0 && ret != -EACCES)
 		return ret;
-	limits = get_limits();
-	if (settings.qbytes > (unsigned int)limits.msgmnb && !dropin_exempt())
+	if (settings.qbytes > (unsigned int)get_limits().msgmnb && !dropin_exempt())
 		return -EPERM;
 
 	op.what = KIPC_SET_MODE | KIPC_SET_UID | KIPC_SET_GID;
@@ -581,7 +562,7 @@ static int set_queue(uint32_t id, const struct layout *layout, const void *buf)
 	op.info.gid = settings.gid;
 	if (ret >= 0 && op.info.attr.max_bytes == settings.qbytes)
 		return no_such(dropin_ioctl(KIPC_IOC_SET, &op));
-	return set_capacity(&op, (unsigned int)limits.msgmax, settings.qbytes);
+	return set_capacity(&op, settings.qbytes);
 }
 
 static int remove_queue(uint32_t id)
