@@ -73,20 +73,24 @@ static inline unsigned int kipc_waiting(enum kipc_class class, enum kipc_select 
 
 /**
  * struct kipc_queue - messages of one class, admitted or blocked, or those held back
- * @fifo: some that all have one type, by place: at most KIPC_FIFO_MAX
+ * @fifo: some that all have one type, by place
  * @fifo_last: the last of those
- * @nr_fifo: how many
+ * @run: how many have been put there since the last one that is in @marks, at least as many as
+ *	stand behind it
+ * @marks: some of @fifo by place, so that at most KIPC_RUN_MAX stand from one, or from the
+ *	beginning, to the next
  * @by_type: the others by type, then place
  * @by_place: the others by place
  *
  * A message that may stand at the end of @fifo does. So a queue of equals, which is what
- * most queues are, needs no trees; and whoever looks for a place in @fifo goes through a
- * bounded number.
+ * most queues are, needs hardly any tree, however long it is; and whoever looks for a place in
+ * @fifo goes through a bounded number.
  */
 struct kipc_queue {
 	struct hlist_head fifo;
 	struct kipc_msg *fifo_last;
-	unsigned int nr_fifo;
+	unsigned int run;
+	struct rb_root marks;
 	struct kipc_index by_type;
 	struct rb_root_cached by_place;
 };

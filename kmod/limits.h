@@ -49,8 +49,8 @@ extern unsigned int kipc_pin_min;
 /* Most steps of work done in one hold of a lock */
 #define KIPC_BATCH		16U
 
-/* Messages in the fifo of a queue */
-#define KIPC_FIFO_MAX		64U
+/* Messages to look through for a place in the fifo of a queue */
+#define KIPC_RUN_MAX		64U
 
 /* Deliveries kept only to say ECANCELED to their server, per endpoint */
 #define KIPC_LINGER_MAX		1024U

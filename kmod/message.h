@@ -163,7 +163,8 @@ enum kipc_msg_state {
  *	buffer is NULL
  * @node: key = type, place = priority and arrival; in the queue's index while
  *	BLOCKED or QUEUED and not in its fifo (ep->lock)
- * @by_place: in the queue's order at the same time (ep->lock)
+ * @by_place: in the queue's order at the same time; or in the marks of its fifo, or an empty node
+ *	(ep->lock)
  * @blocked: in its share's blocked messages while BLOCKED (ep->lock)
  * @link: in ep->claims while CLAIMED and not aborted; while BLOCKED or QUEUED in the
  *	queue's fifo, or not (ep->lock)

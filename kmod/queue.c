@@ -115,15 +115,62 @@ static struct kipc_msg *kipc_fifo_first(const struct kipc_queue *queue)
 	return hlist_entry_safe(queue->fifo.first, struct kipc_msg, link);
 }
 
-/* The first one there behind @place */
+static struct kipc_msg *kipc_fifo_next(const struct kipc_msg *msg)
+{
+	return hlist_entry_safe(msg->link.next, struct kipc_msg, link);
+}
+
+static bool kipc_fifo_marked(const struct kipc_msg *msg)
+{
+	return !RB_EMPTY_NODE(&msg->by_place);
+}
+
+/* The last one in a tree by place that is not behind @place */
+static struct kipc_msg *kipc_last_upto(const struct rb_root *tree, u64 place)
+{
+	struct rb_node *rb = tree->rb_node;
+	struct kipc_msg *found = NULL;
+
+	while (rb) {
+		if (kipc_msg_place(by_place_msg(rb)) > place) {
+			rb = rb->rb_left;
+		} else {
+			found = by_place_msg(rb);
+			rb = rb->rb_right;
+		}
+	}
+	return found;
+}
+
+/* The first one in the fifo behind @place */
 static struct kipc_msg *kipc_fifo_behind(const struct kipc_queue *queue, u64 place)
 {
-	struct kipc_msg *msg;
+	struct kipc_msg *msg = kipc_last_upto(&queue->marks, place) ?: kipc_fifo_first(queue);
 
-	hlist_for_each_entry(msg, &queue->fifo, link)
-		if (kipc_msg_place(msg) > place)
-			return msg;
-	return NULL;
+	while (msg && kipc_msg_place(msg) <= place)
+		msg = kipc_fifo_next(msg);
+	return msg;
+}
+
+/* @msg has been put at the end, and begins a run */
+static noinline void kipc_fifo_mark(struct kipc_queue *queue, struct kipc_msg *msg)
+{
+	rb_add(&msg->by_place, &queue->marks, kipc_by_place_less);
+	queue->run = 1;
+}
+
+/* A marked one goes: the next one begins the rest of its run, but at the beginning of the fifo */
+static noinline void kipc_fifo_unmark(struct kipc_queue *queue, struct kipc_msg *msg)
+{
+	struct kipc_msg *next = kipc_fifo_next(msg);
+
+	if (msg != kipc_fifo_first(queue) && next && !kipc_fifo_marked(next)) {
+		rb_replace_node(&msg->by_place, &next->by_place, &queue->marks);
+	} else {
+		rb_erase(&msg->by_place, &queue->marks);
+		if (!next)	/* the run before is the last one now */
+			queue->run = KIPC_RUN_MAX;
+	}
 }
 
 /* Put a message that is not in the queue there, if it may stand there */
@@ -133,15 +180,17 @@ static bool kipc_fifo_add(struct kipc_queue *queue, struct kipc_msg *msg)
 
 	if (!last) {
 		hlist_add_head(&msg->link, &queue->fifo);
+		queue->run = 0;
 	} else {
 		if (kipc_msg_type(msg) != kipc_msg_type(last) ||
-		    kipc_msg_place(msg) < kipc_msg_place(last) ||
-		    queue->nr_fifo == KIPC_FIFO_MAX)
+		    kipc_msg_place(msg) < kipc_msg_place(last))
 			return false;
 		hlist_add_behind(&msg->link, &last->link);
 	}
+	RB_CLEAR_NODE(&msg->by_place);
 	queue->fifo_last = msg;
-	queue->nr_fifo++;
+	if (unlikely(queue->run++ == KIPC_RUN_MAX))
+		kipc_fifo_mark(queue, msg);
 	return true;
 }
 
@@ -149,29 +198,20 @@ static void kipc_fifo_del(struct kipc_queue *queue, struct kipc_msg *msg)
 {
 	struct hlist_node **link = msg->link.pprev;
 
+	if (unlikely(kipc_fifo_marked(msg)))
+		kipc_fifo_unmark(queue, msg);
 	if (msg == queue->fifo_last)
 		queue->fifo_last = link == &queue->fifo.first ? NULL :
 				   container_of(link, struct kipc_msg, link.next);
 	hlist_del_init(&msg->link);
-	queue->nr_fifo--;
 }
 
-static noinline struct kipc_msg *kipc_tree_behind(struct kipc_queue *queue, u64 place)
+static noinline struct kipc_msg *kipc_tree_behind(const struct kipc_queue *queue, u64 place)
 {
-	struct rb_node *rb = queue->by_place.rb_root.rb_node;
-	struct kipc_msg *found = NULL;
+	const struct rb_root_cached *tree = &queue->by_place;
+	struct kipc_msg *before = place ? kipc_last_upto(&tree->rb_root, place) : NULL;
 
-	if (!place)
-		return by_place_msg(rb_first_cached(&queue->by_place));
-	while (rb) {
-		if (kipc_msg_place(by_place_msg(rb)) <= place) {
-			rb = rb->rb_right;
-		} else {
-			found = by_place_msg(rb);
-			rb = rb->rb_left;
-		}
-	}
-	return found;
+	return by_place_msg(before ? rb_next(&before->by_place) : rb_first_cached(tree));
 }
 
 static struct kipc_msg *kipc_behind(struct kipc_queue *queue, u64 place)
