@@ -233,6 +233,29 @@ static struct plan prepare_prio(const struct mechanism *mechanism, unsigned int 
 	};
 }
 
+/* The queue is filled, then emptied. */
+static uint64_t burst_round(uint64_t count)
+{
+	uint64_t start = now();
+
+	for (uint64_t done = 0, burst; done < count; done += burst) {
+		burst = count - done < places ? count - done : places;
+		do_sends(burst);
+		do_receives(burst);
+	}
+	return now() - start;
+}
+
+static struct plan prepare_burst(const struct mechanism *mechanism, unsigned int depth)
+{
+	with = mechanism;
+	expected = BENCH_SMALL;
+	places = depth;
+	buffers(BENCH_SMALL);
+	with->open_oneway(&(struct shape){ .size = BENCH_SMALL, .clients = 1, .depth = depth });
+	return (struct plan){ .round = burst_round, .begin = with->send, .other = with->receive };
+}
+
 /* Only the sends count. */
 static uint64_t endpoints_round(uint64_t count)
 {
@@ -370,6 +393,7 @@ static const unsigned int dropin_rpc_sizes[] = { 64, 4096, 0 };
 static const unsigned int dropin_oneway_sizes[] = { 64, 4096, 8192, 0 };
 static const unsigned int dropin_typed_depths[] = { 10, 100, 1000, 10000, 0 };
 static const unsigned int prio_depths[] = { 10, 1000, 0 };
+static const unsigned int burst_depths[] = { 10, 1000, 0 };
 
 const struct work works[] = {
 	{ "rpc", prepare_rpc, rpc_sizes, false, NULL },
@@ -388,9 +412,11 @@ const unsigned int work_count = sizeof(works) / sizeof(works[0]);
 const struct work dropin_works[] = {
 	{ "dropin/sysv/rpc", prepare_rpc, dropin_rpc_sizes, false, &sysv },
 	{ "dropin/sysv/one-way", prepare_oneway, dropin_oneway_sizes, false, &sysv },
+	{ "dropin/sysv/burst", prepare_burst, burst_depths, true, &sysv },
 	{ "dropin/sysv/typed", prepare_typed, dropin_typed_depths, true, &sysv },
 	{ "dropin/mq/rpc", prepare_rpc, dropin_rpc_sizes, false, &mq },
 	{ "dropin/mq/one-way", prepare_oneway, dropin_oneway_sizes, false, &mq },
+	{ "dropin/mq/burst", prepare_burst, burst_depths, true, &mq },
 	{ "dropin/mq/prio", prepare_prio, prio_depths, true, &mq },
 };
 

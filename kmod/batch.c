@@ -328,7 +328,7 @@ static unsigned int kipc_send_batch_post(struct kipc_send_batch *batch, unsigned
 	while (!*err && !*waiting && from < batch->nr) {
 		struct kipc_msg *msg = batch->msgs[from];
 
-		if (msg->size > kipc_ep_max_size(ep)) {
+		if (msg->size > ep->max_size) {
 			*err = -EMSGSIZE;
 			break;
 		}

@@ -360,7 +360,10 @@ static inline void kipc_share_get(struct kipc_ep *ep, struct kipc_share *share)
 /* kernel.msgmax of the calling task's ipc namespace */
 u32 kipc_ep_msgmax(void);
 
-/* The largest message that @ep takes from the calling task */
+/*
+ * The largest message that @ep takes from the calling task. What is not larger must be compared
+ * with @ep->max_size once more under ep->lock; kernel.msgmax counts at one moment.
+ */
 static inline u32 kipc_ep_max_size(const struct kipc_ep *ep)
 {
 	u32 size = READ_ONCE(ep->max_size);

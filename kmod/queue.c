@@ -143,7 +143,7 @@ static struct kipc_msg *kipc_last_upto(const struct rb_root *tree, u64 place)
 }
 
 /* The first one in the fifo behind @place */
-static struct kipc_msg *kipc_fifo_behind(const struct kipc_queue *queue, u64 place)
+static noinline struct kipc_msg *kipc_fifo_behind(const struct kipc_queue *queue, u64 place)
 {
 	struct kipc_msg *msg = kipc_last_upto(&queue->marks, place) ?: kipc_fifo_first(queue);
 
@@ -216,7 +216,13 @@ static noinline struct kipc_msg *kipc_tree_behind(const struct kipc_queue *queue
 
 static struct kipc_msg *kipc_behind(struct kipc_queue *queue, u64 place)
 {
-	return kipc_first(kipc_fifo_behind(queue, place), kipc_tree_behind(queue, place));
+	struct kipc_msg *msg = kipc_fifo_first(queue);
+
+	if (msg && kipc_msg_place(msg) <= place)
+		msg = kipc_fifo_behind(queue, place);
+	if (likely(kipc_index_empty(&queue->by_type)))
+		return msg;
+	return kipc_first(msg, kipc_tree_behind(queue, place));
 }
 
 struct kipc_msg *kipc_queue_next(struct kipc_ep *ep, bool nocalls, u64 place)

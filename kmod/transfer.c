@@ -720,7 +720,7 @@ long kipc_send_msg(struct kipc_file *file, struct kipc_ep *ep, struct kipc_msg *
 	err = kipc_lock_share(ep, file, &after, &share);
 	if (!err && !file->ep)
 		err = kipc_ep_permission(ep, KIPC_MAY_SEND);
-	if (!err && msg->size > kipc_ep_max_size(ep))
+	if (!err && msg->size > ep->max_size)
 		err = -EMSGSIZE;
 	if (!err) {
 		err = kipc_post(ep, msg, file, share, deadline->never_sleep, &after);

@@ -17,7 +17,7 @@ struct model_msg {
 };
 
 struct model {
-	struct model_msg msgs[160];
+	struct model_msg msgs[600];
 	unsigned int n;
 	unsigned int bytes;
 };
@@ -79,8 +79,8 @@ static const uint32_t selectors[] = { ANY, KIPC_TYPE_EQ, KIPC_TYPE_LE, KIPC_TYPE
 
 static uint32_t random_state = 20261120;
 
-/* For a time nearly all are alike, and more of them than a queue keeps without its trees */
-static bool mostly_alike;
+/* For a time nearly all are alike, and of some hundreds the queue has hardly any in its trees */
+static enum { MIXED, MOSTLY_ALIKE, ALIKE } mix;
 
 static uint32_t random_below(uint32_t n)
 {
@@ -90,10 +90,15 @@ static uint32_t random_below(uint32_t n)
 	return random_state % n;
 }
 
+static bool alike(void)
+{
+	return mix == ALIKE || (mix == MOSTLY_ALIKE && random_below(16));
+}
+
 /* Mostly those that meet, and some of many */
 static uint64_t random_type(void)
 {
-	if (mostly_alike && random_below(16))
+	if (alike())
 		return 1;
 	if (random_below(3))
 		return types[random_below(ARRAY_SIZE(types))];
@@ -249,13 +254,13 @@ static void send_random(struct __test_metadata *_metadata, int fd, struct model 
 	uint32_t buf[17];
 
 	msg->type = random_type();
-	msg->prio = prios[mostly_alike && random_below(16) ? 1 : random_below(ARRAY_SIZE(prios))];
+	msg->prio = prios[alike() ? 1 : random_below(ARRAY_SIZE(prios))];
 	msg->len = 4 + 4 * random_below(16);
 	msg->tag = tag;
 	msg->call = 0;
 	buf[0] = tag;
 	m->bytes += msg->len;
-	if (random_below(3)) {
+	if (mix != ALIKE && random_below(3)) {
 		ASSERT_EQ(0, kt_send(fd, 0, msg->type, msg->prio, buf, msg->len));
 		return;
 	}
@@ -317,12 +322,12 @@ TEST_F(order, p01_random_sequences_against_a_naive_model)
 		/* it fills and runs dry by turns */
 		bool filling = (step / 300) % 2;
 
-		mostly_alike = (step / 600) % 2;
+		mix = (step / 600) % 2 ? MOSTLY_ALIKE : MIXED;
 		if (!random_below(4))
 			flags |= KIPC_NOCALLS;
 		if (step % 40 == 0)
 			check_walk(_metadata, self->fd, &m, flags, type);
-		if (m.n < ARRAY_SIZE(m.msgs) && random_below(10) < (filling ? 7 : 3))
+		if (m.n < 160 && random_below(10) < (filling ? 7 : 3))
 			send_random(_metadata, self->fd, &m, step);
 		else if (m.n && !random_below(8))
 			cancel_random(_metadata, self->fd, &m);
@@ -337,6 +342,33 @@ TEST_F(order, p01_random_sequences_against_a_naive_model)
 	while (m.n)
 		receive_random(_metadata, self->fd, &m, ANY, 0);
 	EXPECT_TRUE(kt_quiet(self->fd));
+}
+
+/* Each of its messages is found by what stood before it, whichever of the others have left */
+TEST_F(order, p01_a_long_queue_of_equals_gets_holes)
+{
+	const struct kipc_attr attr = { .max_size = 68, .max_msgs = 600, .max_bytes = 600 * 68 };
+	int fd = kt_private(self->dev, 0, &attr);
+	struct model m = { .n = 0 };
+
+	mix = ALIKE;
+	for (unsigned int step = 0; step < 3000; step++) {
+		/* Up to 400, then back to few and up again; those that leave from the front are few */
+		bool filling = step < 400 || (step > 1600 && step < 2200);
+
+		if (step % 100 == 0)
+			check_walk(_metadata, fd, &m, step % 200 ? KIPC_TYPE_LE : ANY, step % 200);
+		if (m.n < 400 && random_below(16) < (filling ? 15 : 5))
+			send_random(_metadata, fd, &m, step);
+		else if (m.n && random_below(8))
+			cancel_random(_metadata, fd, &m);
+		else
+			receive_random(_metadata, fd, &m, ANY, 0);
+	}
+	while (m.n)
+		cancel_random(_metadata, fd, &m);
+	EXPECT_TRUE(kt_quiet(fd));
+	close(fd);
 }
 
 TEST_F(order, p01_peek_leaves_it_there)
