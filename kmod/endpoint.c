@@ -457,6 +457,39 @@ static u32 kipc_ep_flags(const struct kipc_op_open *op)
 	return flags;
 }
 
+/*
+ * A queue of svipc(7) has the limit of its ipc namespace. An endpoint cannot hold that; it knows
+ * its number, and what the limit was when somebody there last sent something. For who is in
+ * another namespace, whose limit he may be free to choose, it is no more than that.
+ */
+u32 kipc_ep_msgmax(struct kipc_ep *ep)
+{
+	const struct ipc_namespace *ns = current->nsproxy->ipc_ns;
+	u32 seen = READ_ONCE(ep->msgmax), msgmax;
+
+	if (!IS_ENABLED(CONFIG_SYSVIPC))
+		return seen;
+	msgmax = READ_ONCE(ns->msg_ctlmax);
+	if (ns->ns.inum != ep->ipc_ns)
+		return min(msgmax, seen);
+	if (msgmax != seen)
+		WRITE_ONCE(ep->msgmax, msgmax);
+	return msgmax;
+}
+
+static void kipc_ep_init_msgmax(struct kipc_ep *ep)
+{
+	if (!(ep->flags & KIPC_ENDPOINT_SYSV)) {
+		ep->msgmax = U32_MAX;
+		return;
+	}
+	ep->msgmax = MSGMAX;
+	if (IS_ENABLED(CONFIG_SYSVIPC)) {
+		ep->ipc_ns = current->nsproxy->ipc_ns->ns.inum;
+		kipc_ep_msgmax(ep);
+	}
+}
+
 /* A new endpoint, charged, known to nobody; or ERR_PTR() */
 static struct kipc_ep *kipc_ep_new(struct kipc_ns *ns, const struct kipc_op_open *op)
 {
@@ -481,6 +514,7 @@ static struct kipc_ep *kipc_ep_new(struct kipc_ns *ns, const struct kipc_op_open
 	ep->max_size = attr.max_size;
 	ep->max_msgs = attr.max_msgs;
 	ep->max_bytes = attr.max_bytes;
+	kipc_ep_init_msgmax(ep);
 	err = kipc_ep_charge(ep, &attr);
 	if (err) {
 		kipc_ep_put(ep);
@@ -600,13 +634,6 @@ bool kipc_ep_leave(struct kipc_ep *ep, struct kipc_file *file, struct kipc_after
 			kipc_after_writable(after, EPOLLRDHUP);
 	}
 	return !kipc_ep_kept(ep) && kipc_ep_kill(ep, after);
-}
-
-u32 kipc_ep_msgmax(void)
-{
-	if (!IS_ENABLED(CONFIG_SYSVIPC))
-		return MSGMAX;
-	return READ_ONCE(current->nsproxy->ipc_ns->msg_ctlmax);
 }
 
 /* Opening */

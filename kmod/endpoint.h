@@ -157,6 +157,8 @@ struct kipc_cursor {
  * @id: constant
  * @ino: number of its inodes, unlike that of others in all namespaces; constant
  * @flags: KIPC_ENDPOINT_*; constant
+ * @ipc_ns: with SYSV, the number of its creator's ipc namespace; constant
+ * @msgmax: kernel.msgmax there, when last looked at; U32_MAX without SYSV
  * @cuid: creator; constant
  * @cgid: creator's group; constant
  * @withdrawn: it is out of the namespace's tables (ns->mutex)
@@ -221,6 +223,8 @@ struct kipc_ep {
 	u32 id;
 	u32 ino;
 	u32 flags;
+	u32 ipc_ns;
+	u32 msgmax;
 	kuid_t cuid;
 	kgid_t cgid;
 	bool withdrawn;
@@ -357,18 +361,18 @@ static inline void kipc_share_get(struct kipc_ep *ep, struct kipc_share *share)
 	share->refs++;
 }
 
-/* kernel.msgmax of the calling task's ipc namespace */
-u32 kipc_ep_msgmax(void);
+/* What kernel.msgmax lets the calling task send to a SYSV endpoint */
+u32 kipc_ep_msgmax(struct kipc_ep *ep);
 
 /*
  * The largest message that @ep takes from the calling task. What is not larger must be compared
  * with @ep->max_size once more under ep->lock; kernel.msgmax counts at one moment.
  */
-static inline u32 kipc_ep_max_size(const struct kipc_ep *ep)
+static inline u32 kipc_ep_max_size(struct kipc_ep *ep)
 {
 	u32 size = READ_ONCE(ep->max_size);
 
-	return likely(!(ep->flags & KIPC_ENDPOINT_SYSV)) ? size : min(size, kipc_ep_msgmax());
+	return likely(!(ep->flags & KIPC_ENDPOINT_SYSV)) ? size : min(size, kipc_ep_msgmax(ep));
 }
 
 /* @share may be NULL */

@@ -545,7 +545,7 @@ bool kipc_writable(struct kipc_ep *ep, const struct kipc_share *share)
 {
 	u64 place = kipc_place(0, ep->arrivals);
 	/* FIRST_COME: max_bytes may be less, and for more than that there is never room */
-	u64 size = min_t(u64, ep->max_size, ep->max_bytes);
+	u64 size = min3((u64)ep->max_size, (u64)READ_ONCE(ep->msgmax), ep->max_bytes);
 
 	lockdep_assert_held(&ep->lock);
 	if ((!(ep->flags & KIPC_ENDPOINT_RENDEZVOUS) || ep->nr_waiting) &&

@@ -115,8 +115,8 @@ struct kipc_msg *kipc_select_index(struct kipc_ep *ep, struct kipc_cursor *curso
 				   bool *more);
 
 /*
- * Would a message of max_size, or of max_bytes if that is less, and the lowest priority by
- * @share be admitted now?
+ * Would a message of max_size, or of max_bytes or msgmax if that is less, and the lowest priority
+ * by @share be admitted now?
  */
 bool kipc_writable(struct kipc_ep *ep, const struct kipc_share *share);
 

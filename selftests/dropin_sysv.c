@@ -1931,6 +1931,7 @@ TEST_F(sysv, msgmni)
 TEST_F(sysv, msgmax_and_msgmnb)
 {
 	struct work *w = work(0, 0, 0);
+	const int copy = MSG_COPY | IPC_NOWAIT;
 	struct msqid_ds before;
 	struct msginfo info;
 	int id;
@@ -1970,6 +1971,14 @@ TEST_F(sysv, msgmax_and_msgmnb)
 	kt_write_file("/proc/sys/kernel/msgmax", "3000");
 	EXPECT_EQ(-EINVAL, snd_bytes(id, 1, 3001, 0));
 	EXPECT_EQ(0, snd_bytes(id, 1, 3000, 0));
+	/* A copy is no larger either */
+	EXPECT_EQ(-EINVAL, rcv(id, &self->msg, 8000, 0, copy));
+	EXPECT_EQ(-EINVAL, rcv(id, &self->msg, 4000, 0, copy | MSG_NOERROR));
+	EXPECT_EQ(-E2BIG, rcv(id, &self->msg, 3999, 0, copy));
+	EXPECT_EQ(-EINVAL, rcv(id, &self->msg, 3999, 0, copy | MSG_NOERROR));
+	EXPECT_EQ(-E2BIG, rcv(id, &self->msg, 100, 0, copy));
+	EXPECT_EQ(3000, rcv(id, &self->msg, 8000, 1, copy));
+	EXPECT_EQ(-E2BIG, rcv(id, &self->msg, 2999, 1, copy));
 	EXPECT_EQ(4000, rcv(id, &self->msg, 8000, 0, 0));
 	EXPECT_EQ(3000, rcv(id, &self->msg, 8000, 0, 0));
 	kt_write_file("/proc/sys/kernel/msgmax", "0");

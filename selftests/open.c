@@ -3,6 +3,7 @@
  * Finding and making endpoints, how long they live, and where they are seen.
  */
 #include <linux/capability.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -1110,31 +1111,41 @@ TEST_F(open, rules_of_others)
 	close(two);
 }
 
-static long send_elsewhere(void *arg)
+static long raise_and_send(void *arg)
 {
-	int fd = *(int *)arg;
-	char buf[8193] = "";
+	const uint32_t *msgmax = arg;
+	int fd = (int)msgmax[0];
+	char buf[10000] = "", text[16];
 
-	if (kt_send(fd, 0, 1, 0, buf, 8193) != -EMSGSIZE)
+	/* Not more than its own, be that as it is in a new namespace, */
+	if (kt_send(fd, 0, 1, 0, buf, 8193) != -EMSGSIZE || kt_send(fd, 0, 1, 0, buf, 8192))
 		return 1;
-	return kt_send(fd, 0, 1, 0, buf, 8192);
+	/* ... nor more than that of the other one, whatever its own */
+	snprintf(text, sizeof(text), "%u", msgmax[1]);
+	kt_write_file("/proc/sys/kernel/msgmax", text);
+	if (kt_send(fd, 0, 1, 0, buf, 9001) != -EMSGSIZE || kt_send(fd, 0, 1, 0, buf, 9000))
+		return 2;
+	return 0;
 }
 
-/* With SYSV the sender's kernel.msgmax counts, as it is then, beside max_size; by all ways to send */
+/* With SYSV kernel.msgmax counts, as it is at each message, beside max_size; by all ways to send */
 TEST_F(open, sysv_takes_what_msgmax_is)
 {
+	const uint32_t sysv = KIPC_OPEN_SYSV | KIPC_OPEN_FIRST_COME | KIPC_OPEN_ONEWAY;
 	const struct kipc_attr attr = { .max_size = 10000, .max_msgs = 10, .max_bytes = 100000 };
-	int fd, plain = kt_private(self->dev, KIPC_OPEN_ONEWAY, &attr);
-	int *shared = kt_new(int);
+	const struct kipc_attr small = { .max_size = 10000, .max_msgs = 10, .max_bytes = 6000 };
+	int fd, fd2, plain = kt_private(self->dev, KIPC_OPEN_ONEWAY, &attr);
+	uint32_t *shared = kt_shared(2 * sizeof(*shared));
 	static char buf[10001];
 	struct kipc_batch_msg heads[2] = { { .size = 4000 }, { .size = 4001 } };
 	struct kipc_op_send_batch batch = {
 		.count = 2, .msgs = (uintptr_t)heads, .base = (uintptr_t)buf, .len = sizeof(buf),
 		.deadline = KIPC_FOREVER,
 	};
+	struct pollfd out = { .events = POLLOUT };
 
 	ASSERT_EQ(0, unshare(CLONE_NEWIPC));
-	fd = kt_private(self->dev, KIPC_OPEN_SYSV | KIPC_OPEN_FIRST_COME | KIPC_OPEN_ONEWAY, &attr);
+	fd = kt_private(self->dev, sysv, &attr);
 	ASSERT_LE(0, fd);
 	EXPECT_EQ(10000, kt_stat(fd).attr.max_size);
 	kt_write_file("/proc/sys/kernel/msgmax", "4000");
@@ -1145,11 +1156,24 @@ TEST_F(open, sysv_takes_what_msgmax_is)
 	EXPECT_EQ(EMSGSIZE, errno);
 	EXPECT_EQ(1, kt_op_send_batch(fd, &batch));
 	EXPECT_EQ(3, kt_stat(fd).msgs);
+	/* That is what there is room for when there is */
+	fd2 = kt_private(self->dev, sysv, &small);
+	ASSERT_LE(0, fd2);
+	ASSERT_EQ(0, kt_send(fd2, 0, 1, 0, buf, 2000));
+	out.fd = fd2;
+	EXPECT_EQ(1, poll(&out, 1, 0));
+	ASSERT_EQ(0, kt_send(fd2, 0, 1, 0, buf, 1));
+	EXPECT_EQ(0, poll(&out, 1, 0));
+	close(fd2);
+	/* max_size counts as ever */
 	kt_write_file("/proc/sys/kernel/msgmax", "20000");
 	EXPECT_EQ(0, kt_send(fd, 0, 1, 0, buf, 10000));
 	EXPECT_EQ(-EMSGSIZE, kt_send(fd, 0, 1, 0, buf, 10001));
-	*shared = fd;
-	EXPECT_EQ(0, kt_run(&(struct kt_how){ .ns = CLONE_NEWIPC }, send_elsewhere, shared));
+	kt_write_file("/proc/sys/kernel/msgmax", "9000");
+	EXPECT_EQ(0, kt_send(fd, 0, 1, 0, buf, 9000));
+	shared[0] = (uint32_t)fd;
+	shared[1] = 10000;
+	EXPECT_EQ(0, kt_run(&(struct kt_how){ .ns = CLONE_NEWIPC }, raise_and_send, shared));
 	/* Others take no notice */
 	kt_write_file("/proc/sys/kernel/msgmax", "0");
 	EXPECT_EQ(-EMSGSIZE, kt_send(fd, 0, 1, 0, buf, 1));

@@ -353,7 +353,7 @@ TEST_F(order, p01_a_long_queue_of_equals_gets_holes)
 
 	mix = ALIKE;
 	for (unsigned int step = 0; step < 3000; step++) {
-		/* Up to 400, then back to few and up again; those that leave from the front are few */
+		/* Up to 400, back to few, and up again; few leave from the front */
 		bool filling = step < 400 || (step > 1600 && step < 2200);
 
 		if (step % 100 == 0)

@@ -158,8 +158,8 @@ static const char *advice(int err, enum doing doing)
 	case EMSGSIZE:
 		return doing == CREATING || doing == CHANGING ?
 			"the capacity is beyond the module's limits; 'kipc status' shows them" :
-			"larger than the endpoint's max_size; 'kipc set --max-size=SIZE' changes "
-			"that";
+			"larger than the endpoint's max_size, which 'kipc set --max-size=SIZE' "
+			"changes; a System V queue also has sysctl(8)'s kernel.msgmax";
 	case ENAMETOOLONG:
 		return "a name has at most 255 bytes";
 	case EOPNOTSUPP:

@@ -290,7 +290,8 @@ int kipc_next(int devfd, uint32_t after, uint32_t *id);
  * @size: how many, 0 to the endpoint's max_size
  * @timeout_ms: how long to wait for room
  *
- * Return: 0, or -EMSGSIZE (larger than max_size), and the errors of waiting.
+ * Return: 0, or -EMSGSIZE (larger than max_size, or for a queue of svipc(7) than
+ * kernel.msgmax), and the errors of waiting.
  * After an error nothing was sent.
  *
  * Since: 0.1
@@ -411,7 +412,7 @@ ssize_t kipc_reply_recv(int fd, const void *reply, size_t size, void *buf, size_
  * The receiver of a file gets a descriptor of his own for it; the sender keeps
  * his, and may close it.
  *
- * Return: 0, or -EMSGSIZE (larger than max_size), -EACCES, of files: -EBADF,
+ * Return: 0, or -EMSGSIZE (as of kipc_send()), -EACCES, of files: -EBADF,
  * -EOPNOTSUPP (the endpoint takes none, or none of this kind), -EDQUOT (the
  * user's files on their way) and -ENFILE, with KIPC_NOENT -ENOENT (no endpoint has this
  * id), and the errors of waiting. After an error nothing was sent.
@@ -487,7 +488,7 @@ static inline size_t kipc_batch_next(size_t at, uint64_t size)
  * met again by who sends the rest.
  *
  * Return: messages sent, at least 1: the first ones; or, when none was sent,
- * -EMSGSIZE (the first is larger than max_size), -EACCES, -EINVAL (also: @batch
+ * -EMSGSIZE (the first, as of kipc_send()), -EACCES, -EINVAL (also: @batch
  * has not one segment, or that is too short for the first message), and the
  * errors of waiting.
  *

@@ -62,7 +62,7 @@
  * poll(2), select(2) and epoll(7): IN and RDNORM on a handle with
  * KIPC_RIGHT_RECV: a receive without selector would get something. OUT and
  * WRNORM on one with KIPC_RIGHT_SEND: a message of max_size (FIRST_COME: of
- * max_bytes, if that is less) would be admitted for
+ * max_bytes, SYSV: of kernel.msgmax, if that is less) would be admitted for
  * who opened it (RENDEZVOUS: a receiver waits). PRI, on device files too: a
  * call started by ASYNC has finished. RDHUP: no receiver is left, or this file was
  * shut down. HUP: the endpoint has ended. Every arrival is an edge. With O_ASYNC
@@ -226,8 +226,9 @@ struct kipc_limits {
 
 /**
  * struct kipc_attr - capacity of an endpoint
- * @max_size: largest message, bytes; 0: 8192; with SYSV none is larger than kernel.msgmax of the
- *	sender's ipc namespace either, when it is sent
+ * @max_size: largest message, bytes; 0: 8192; with SYSV also kernel.msgmax, as it is in the ipc
+ *	namespace in which the endpoint was made; for who sends from another, as it was there at the
+ *	last message from there, or else at the beginning, and no more than his own
  * @max_msgs: most messages queued; 0: 256
  * @max_bytes: most payload bytes queued; 0: @max_size * 32, with SYSV none, and no message
  *	has room then; at least @max_size, but with FIRST_COME, where a larger message waits
@@ -462,9 +463,10 @@ struct kipc_endpoint {
  *
  * An endpoint that is created with SYSV follows those of svipc(7): the effective uid counts, and
  * file system gid and supplementary groups; CAP_IPC_OWNER stands in for r and w, CAP_SYS_ADMIN
- * for CONTROL. Everybody may see it. It must be FIRST_COME and ONEWAY, too (EINVAL). Its messages are charged
- * as struct kipc_attr says, whatever the capabilities of who sends. Who waits for a message that
- * is handed over is its last receiver as a thread, not as a process (struct kipc_endpoint).
+ * for CONTROL. Everybody may see it. It must be FIRST_COME and ONEWAY, too (EINVAL). Its messages
+ * are as large, and are charged, as struct kipc_attr says, whatever the capabilities of who sends.
+ * Who waits for a message that is handed over is its last receiver as a thread, not as a process
+ * (struct kipc_endpoint).
  *
  * Impostors: an existing endpoint whose creator is neither root (uid 0 of the
  * initial user namespace or of the one that owns the namespace) nor the caller

@@ -334,16 +334,27 @@ static uint64_t choose(struct kipc_op_recv *op, long type, int flags)
 	return 0;
 }
 
-/* The one before which there are @index others; it stays */
-static int copy_message(struct kipc_op_recv *op, long index, int flags)
+/*
+ * The one before which there are @index others; it stays. Its text goes to @text, where there are
+ * @size bytes, of which no more than MSGMAX are used, whatever it was when the message came.
+ */
+static int copy_message(struct kipc_op_recv *op, const struct kipc_result *result, char *text,
+			size_t size, long index, int flags)
 {
+	size_t most = (size_t)least(size, (unsigned int)get_limits().msgmax);
 	int ret;
 
+	/* Linux reads so many bytes there, from the type on, before all else */
+	if (dropin_legible(text - sizeof(long), most))
+		return dropin_refuse(-EFAULT);
 	op->flags |= KIPC_PEEK | KIPC_INDEX;
 	op->after = (uint64_t)index;
+	op->payload = libkipc_bytes(text, most);
 	ret = transfer(KIPC_IOC_RECV, op);
 	/* This is what Linux says, though the manual has it otherwise */
-	return ret == -EMSGSIZE && flags & MSG_NOERROR ? -EINVAL : ret;
+	if (ret == -EMSGSIZE && (flags & MSG_NOERROR || result->size <= size))
+		return -EINVAL;
+	return ret;
 }
 
 static ssize_t receive_message(int id, void *msgp, size_t size, long type, int flags)
@@ -355,24 +366,23 @@ static ssize_t receive_message(int id, void *msgp, size_t size, long type, int f
 		.deadline = KIPC_FOREVER,
 		.result = libkipc_pointer(&result),
 	};
+	char *text = (char *)msgp + sizeof(long);
 	long found;
 	int ret;
 
 	if (id < 0 || (ssize_t)size < 0)
 		return dropin_refuse(-EINVAL);
-	if (dropin_room(msgp, sizeof(found))) {
+	/* As long as the kernel has written nothing there */
+	result.type = 0;
+	result.size = 0;
+	if (dropin_room(msgp, sizeof(found)))
 		op.result = libkipc_pointer(&dropin_nowhere);
-		result.type = 0;
-	}
-	op.payload = libkipc_bytes((char *)msgp + sizeof(found), size);
 	if (flags & MSG_COPY) {
 		if (flags & MSG_EXCEPT || !(flags & IPC_NOWAIT))
 			return dropin_refuse(-EINVAL);
-		/* Linux reads so many bytes there, from the type on, before all else */
-		if (dropin_legible(msgp, (size_t)least(size, (unsigned int)get_limits().msgmax)))
-			return dropin_refuse(-EFAULT);
-		ret = copy_message(&op, type, flags);
+		ret = copy_message(&op, &result, text, size, type, flags);
 	} else {
+		op.payload = libkipc_bytes(text, size);
 		op.type = choose(&op, type, flags);
 		op.flags |= (flags & MSG_NOERROR) ? KIPC_TRUNCATE : KIPC_ANYSIZE;
 		ret = transfer(KIPC_IOC_RECV, &op);
