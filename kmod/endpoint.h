@@ -75,8 +75,7 @@ static inline unsigned int kipc_waiting(enum kipc_class class, enum kipc_select 
  * struct kipc_queue - messages of one class, admitted or blocked, or those held back
  * @fifo: some that all have one type, by place
  * @fifo_last: the last of those
- * @run: how many have been put there since the last one that is in @marks, at least as many as
- *	stand behind it
+ * @left: the message that is put there after @left - 1 others goes into @marks
  * @marks: some of @fifo by place, so that at most KIPC_RUN_MAX stand from one, or from the
  *	beginning, to the next
  * @by_type: the others by type, then place
@@ -89,7 +88,7 @@ static inline unsigned int kipc_waiting(enum kipc_class class, enum kipc_select 
 struct kipc_queue {
 	struct hlist_head fifo;
 	struct kipc_msg *fifo_last;
-	unsigned int run;
+	unsigned int left;
 	struct rb_root marks;
 	struct kipc_index by_type;
 	struct rb_root_cached by_place;

@@ -156,7 +156,7 @@ static noinline struct kipc_msg *kipc_fifo_behind(const struct kipc_queue *queue
 static noinline void kipc_fifo_mark(struct kipc_queue *queue, struct kipc_msg *msg)
 {
 	rb_add(&msg->by_place, &queue->marks, kipc_by_place_less);
-	queue->run = 1;
+	queue->left = KIPC_RUN_MAX;
 }
 
 /* A marked one goes: the next one begins the rest of its run, but at the beginning of the fifo */
@@ -168,8 +168,8 @@ static noinline void kipc_fifo_unmark(struct kipc_queue *queue, struct kipc_msg 
 		rb_replace_node(&msg->by_place, &next->by_place, &queue->marks);
 	} else {
 		rb_erase(&msg->by_place, &queue->marks);
-		if (!next)	/* the run before is the last one now */
-			queue->run = KIPC_RUN_MAX;
+		if (!next)	/* the run before, which may be a long one, is the last now */
+			queue->left = 1;
 	}
 }
 
@@ -180,7 +180,7 @@ static bool kipc_fifo_add(struct kipc_queue *queue, struct kipc_msg *msg)
 
 	if (!last) {
 		hlist_add_head(&msg->link, &queue->fifo);
-		queue->run = 0;
+		queue->left = KIPC_RUN_MAX;
 	} else {
 		if (kipc_msg_type(msg) != kipc_msg_type(last) ||
 		    kipc_msg_place(msg) < kipc_msg_place(last))
@@ -189,7 +189,7 @@ static bool kipc_fifo_add(struct kipc_queue *queue, struct kipc_msg *msg)
 	}
 	RB_CLEAR_NODE(&msg->by_place);
 	queue->fifo_last = msg;
-	if (unlikely(queue->run++ == KIPC_RUN_MAX))
+	if (unlikely(!--queue->left))
 		kipc_fifo_mark(queue, msg);
 	return true;
 }
