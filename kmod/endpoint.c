@@ -460,7 +460,8 @@ static u32 kipc_ep_flags(const struct kipc_op_open *op)
 /*
  * A queue of svipc(7) has the limit of its ipc namespace. An endpoint cannot hold that; it knows
  * its number, and what the limit was when somebody there last sent something. For who is in
- * another namespace, whose limit he may be free to choose, it is no more than that.
+ * another namespace, whose limit he may be free to choose, it is no more than that. Only when the
+ * creator's has ended can another one have its number; that of the initial one is never free.
  */
 u32 kipc_ep_msgmax(struct kipc_ep *ep)
 {

@@ -157,7 +157,8 @@ struct kipc_cursor {
  * @ino: number of its inodes, unlike that of others in all namespaces; constant
  * @flags: KIPC_ENDPOINT_*; constant
  * @ipc_ns: with SYSV, the number of its creator's ipc namespace; constant
- * @msgmax: kernel.msgmax there, when last looked at; U32_MAX without SYSV
+ * @msgmax: kernel.msgmax there, when last looked at; U32_MAX without SYSV. No lock: READ_ONCE(),
+ *	WRITE_ONCE()
  * @cuid: creator; constant
  * @cgid: creator's group; constant
  * @withdrawn: it is out of the namespace's tables (ns->mutex)
@@ -349,7 +350,7 @@ void kipc_ep_bury(struct kipc_ep *ep);
 int kipc_lock_share(struct kipc_ep *ep, struct kipc_file *file, struct kipc_after *after,
 		    struct kipc_share **share) __acquires(&ep->lock);
 /*
- * Would who opened the handle @file be let in with a message of max_size? Else, under
+ * Would who opened the handle @file be let in with what kipc_writable() looks at? Else, under
  * ep->lock as in any case, those in ep->write_wait are woken once there is room.
  */
 bool kipc_ep_writable(struct kipc_ep *ep, struct kipc_file *file);
