@@ -285,13 +285,29 @@ void kipc_share_unwait(struct kipc_ep *ep, struct kipc_share *share)
 	share->waiters--;
 }
 
-void kipc_ep_stamp(struct kipc_stamp *stamp, struct pid *pid)
+void kipc_ep_stamp(struct kipc_ep *ep, struct kipc_stamp *stamp, struct pid *pid)
 {
 	stamp->time = ktime_get_real_seconds();
+	ep->used = stamp->time;
 	if (stamp->pid != pid) {
 		put_pid(stamp->pid);
 		stamp->pid = get_pid(pid);
 	}
+}
+
+void kipc_ep_settle(struct kipc_ep *ep)
+{
+	lockdep_assert_held(&ep->lock);
+	if (ep->used)
+		ep->times = (struct kipc_times){ ep->used, ep->used, ep->used };
+	ep->used = 0;
+}
+
+void kipc_ep_accessed(struct kipc_ep *ep)
+{
+	kipc_ep_settle(ep);
+	ep->times.access = ktime_get_real_seconds();
+	ep->times.change = ep->times.access;
 }
 
 /* Life */
@@ -390,6 +406,7 @@ static struct kipc_ep *kipc_ep_alloc(struct kipc_ns *ns)
 	spin_lock_init(&ep->lock);
 	mutex_init(&ep->cursor_mutex);
 	ep->changed = ktime_get_real_seconds();
+	ep->times = (struct kipc_times){ ep->changed, ep->changed, ep->changed };
 	ep->uid = current_euid();
 	ep->gid = current_egid();
 	ep->cuid = ep->uid;
@@ -553,9 +570,8 @@ void kipc_ep_bury(struct kipc_ep *ep)
 		kipc_unlock(ep, &after);
 		cond_resched();
 	} while (more);
-	/* Neither by the last reference: handles do not keep the module by it */
-	if (ep->flags & KIPC_ENDPOINT_MQUEUE)
-		kipc_mqueue_unpin();
+	kipc_mqueue_end(ep);
+	/* Not by the last reference: handles do not keep the module by it */
 	if (ep->flags & KIPC_ENDPOINT_PERSIST)
 		module_put(THIS_MODULE);
 	kipc_ep_put(ep);	/* the reference of being alive */
@@ -772,6 +788,8 @@ static int kipc_open_create(struct kipc_ns *ns, const struct kipc_op_open *op,
 	if (IS_ERR(ep))
 		return PTR_ERR(ep);
 	err = kipc_ns_reserve(ns, ep);
+	if (!err && file->as_mqueue)
+		err = kipc_mqueue_begin(ep);
 	if (!err)
 		err = kipc_open_join(ep, file, op->rights, NULL);
 	if (!err && address->len)
@@ -782,8 +800,6 @@ static int kipc_open_create(struct kipc_ns *ns, const struct kipc_op_open *op,
 	/* Nothing fails any more */
 	if (op->flags & KIPC_OPEN_PERSIST)
 		__module_get(THIS_MODULE);
-	if (file->as_mqueue)
-		kipc_mqueue_pin_again();
 	if (address->is_key)
 		rcu_assign_pointer(ep->key, binding);
 	else
@@ -805,8 +821,24 @@ fail:
 		file->ep = NULL;
 		kipc_ep_put(ep);
 	}
+	kipc_mqueue_end(ep);
 	kipc_ep_put(ep);
 	return err;
+}
+
+/* Under ns->mutex: make @file a handle on @ep as @op asks; with ID_ONLY see whether it could be */
+static int kipc_open_found(struct kipc_ep *ep, const struct kipc_op_open *op,
+			   struct kipc_file *file)
+{
+	int err;
+
+	/* Of one that dies right now it may be told that it exists */
+	if (op->flags & KIPC_OPEN_EXCL && !data_race(READ_ONCE(ep->dead)))
+		return -EEXIST;
+	if (op->flags & KIPC_OPEN_ID_ONLY)
+		return kipc_open_look(ep, op);
+	err = file->as_mqueue ? kipc_mqueue_begin(ep) : 0;
+	return err ?: kipc_open_join(ep, file, op->rights, op);
 }
 
 /* Under ns->mutex: one try to find or create */
@@ -823,12 +855,7 @@ static int kipc_open_once(struct kipc_ns *ns, struct kipc_op_open *op,
 	else if (address->len)
 		ep = kipc_ns_find(ns, address);
 	if (ep) {
-		err = -EEXIST;
-		/* Of one that dies right now it may be told that it exists */
-		if (!(op->flags & KIPC_OPEN_EXCL) || data_race(READ_ONCE(ep->dead)))
-			err = op->flags & KIPC_OPEN_ID_ONLY ?
-			      kipc_open_look(ep, op) :
-			      kipc_open_join(ep, file, op->rights, op);
+		err = kipc_open_found(ep, op, file);
 		if (err == -EIDRM) {	/* died; whoever killed it was not here yet */
 			kipc_ns_withdraw(ns, ep);
 			kipc_ep_uncharge(ep);
@@ -878,9 +905,8 @@ long kipc_ep_open(struct kipc_ns *ns, struct kipc_op_open *op, void __user *uop)
 {
 	bool id_only = op->flags & KIPC_OPEN_ID_ONLY;
 	struct kipc_address address = {};
-	const char *mqueue = NULL;
+	struct file *filp = NULL;
 	struct kipc_file *file;
-	struct file *filp;
 	int fd = 0, err;
 
 	err = kipc_open_check(op);
@@ -892,38 +918,38 @@ long kipc_ep_open(struct kipc_ns *ns, struct kipc_op_open *op, void __user *uop)
 		err = kipc_address_name(&address, op->name, op->name_len);
 	if (err)
 		return err;
-	if (op->flags & KIPC_OPEN_MQUEUE)
-		mqueue = op->name_len ? (const char *)address.bytes : "";
 	op->created = 0;
 	if (!id_only)
 		fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0)
 		return fd;
-	filp = kipc_handle_new(ns, op->rights, op->flags & KIPC_OPEN_NONBLOCK ? O_NONBLOCK : 0,
-			       mqueue);
-	if (IS_ERR(filp)) {
-		err = PTR_ERR(filp);
+	file = kipc_file_new(kipc_ns_get(ns));
+	if (IS_ERR(file)) {
+		err = PTR_ERR(file);
 		goto put_fd;
 	}
-	file = filp->private_data;
+	file->as_mqueue = op->flags & KIPC_OPEN_MQUEUE;
 	err = kipc_open_file(ns, op, &address, file);
-	if (!err && mqueue)
-		kipc_mqueue_attach(filp, file->ep);
+	if (!err && !id_only) {
+		filp = kipc_handle_new(file, op->name_len ? (const char *)address.bytes : "",
+				       op->flags & KIPC_OPEN_NONBLOCK ? O_NONBLOCK : 0);
+		err = PTR_ERR_OR_ZERO(filp);
+		if (err == -ERESTARTSYS && op->flags & KIPC_OPEN_NORESTART)
+			err = -EINTR;
+	}
 	if (!err && copy_to_user(uop, op, sizeof(*op)))
 		err = -EFAULT;
-	if (err)
-		goto put_file;
-	if (id_only)
-		fput(filp);
-	else
+	if (!err && !id_only) {
 		fd_install(fd, filp);
-	return fd;
-
-put_file:
-	/* Its release undoes the rest. Others may have found the endpoint by now */
-	if (op->created)
+		return fd;
+	}
+	/* Its end undoes the rest. Others may have found the endpoint by now */
+	if (err && op->created)
 		kipc_ep_remove(file->ep, false);
-	fput(filp);
+	if (IS_ERR_OR_NULL(filp))
+		kipc_file_end(file);
+	else
+		fput(filp);
 put_fd:
 	if (!id_only)
 		put_unused_fd(fd);
@@ -942,19 +968,18 @@ int kipc_ep_reopen(struct kipc_ep *ep, struct kipc_file *file, u32 rights)
 /* Another handle on @from's endpoint, opened by the caller; or ERR_PTR() */
 static struct file *kipc_handle_like(const struct kipc_file *from, u32 rights, u64 badge)
 {
-	struct file *filp = kipc_handle_new(from->ns, rights, 0, NULL);
-	struct kipc_file *file;
+	struct kipc_file *file = kipc_file_new(kipc_ns_get(from->ns));
+	struct file *filp;
 	int err;
 
-	if (IS_ERR(filp))
-		return filp;
-	file = filp->private_data;
+	if (IS_ERR(file))
+		return ERR_CAST(file);
 	file->badge = badge;
 	err = kipc_open_join(from->ep, file, rights, NULL);
-	if (!err)
-		return filp;
-	fput(filp);
-	return ERR_PTR(err);
+	filp = err ? ERR_PTR(err) : kipc_handle_new(file, "", 0);
+	if (IS_ERR(filp))
+		kipc_file_end(file);
+	return filp;
 }
 
 static int kipc_restrict_check(const struct kipc_file *from, const struct kipc_op_restrict *op)
@@ -1349,6 +1374,8 @@ static bool kipc_set_commit(struct kipc_ep *ep, struct kipc_change *change)
 		kipc_set_payer(ep, change);
 	}
 	ep->changed = ktime_get_real_seconds();
+	if (change->what & (KIPC_SET_MODE | KIPC_SET_UID | KIPC_SET_GID))
+		kipc_mqueue_changed(ep);
 	/* A new owner is bound by no share; a new capacity may have room */
 	after.room = true;
 	if (kipc_polled(&ep->write_wait))

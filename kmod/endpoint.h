@@ -31,6 +31,7 @@
 #include "user.h"
 
 struct file;
+struct inode;
 struct kipc_binding;
 struct kipc_file;
 struct kipc_notify;
@@ -133,6 +134,18 @@ struct kipc_stamp {
 };
 
 /**
+ * struct kipc_times - what the files of a queue of mqueue(7) tell
+ * @access: st_atime, seconds of CLOCK_REALTIME
+ * @modify: st_mtime, likewise
+ * @change: st_ctime, likewise
+ */
+struct kipc_times {
+	time64_t access;
+	time64_t modify;
+	time64_t change;
+};
+
+/**
  * struct kipc_cursor - a count of the messages in a queue
  * @place: up to there they are counted
  * @nocalls: those that are no calls
@@ -197,6 +210,9 @@ struct kipc_cursor {
  * @changed: when it was made or changed, seconds of CLOCK_REALTIME
  * @sent: PERSIST: the last message
  * @received: PERSIST: the last receive
+ * @used: the time of the later of those two; 0: none since @times were set
+ * @inode: of its files of mqueue(7), see mqueue.h, or NULL (written with ns->mutex, too)
+ * @times: what those tell, unless @used tells more; see kipc_ep_settle()
  * @want_room: there was no room for somebody who asked, or after a send, and those in
  *	@write_wait were not woken since
  * @queue: the messages, by class, and those held back
@@ -277,6 +293,9 @@ struct kipc_ep {
 	time64_t changed;
 	struct kipc_stamp sent;
 	struct kipc_stamp received;
+	time64_t used;
+	struct inode *inode;
+	struct kipc_times times;
 	struct mutex cursor_mutex;	/* outside @lock, held while @cursor is set */
 };
 
@@ -336,7 +355,12 @@ int kipc_ep_join(struct kipc_ep *ep, struct kipc_file *file);
 /* True: the endpoint has died of it, and the caller must bury it */
 bool kipc_ep_leave(struct kipc_ep *ep, struct kipc_file *file, struct kipc_after *after);
 
-void kipc_ep_stamp(struct kipc_stamp *stamp, struct pid *pid);
+/* @pid has just done at @ep, which is PERSIST, what @stamp, one of @ep, is of */
+void kipc_ep_stamp(struct kipc_ep *ep, struct kipc_stamp *stamp, struct pid *pid);
+/* Let @ep->times tell of all that has happened so far: before something else changes them */
+void kipc_ep_settle(struct kipc_ep *ep);
+/* Its state was read, or whom it notifies has changed: to mqueue(7) that is an access */
+void kipc_ep_accessed(struct kipc_ep *ep);
 
 /* Mark dead, once: true if this call did it */
 bool kipc_ep_kill(struct kipc_ep *ep, struct kipc_after *after);

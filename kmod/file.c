@@ -73,10 +73,9 @@ void kipc_file_put(struct kipc_file *file)
 	kmem_cache_free(kipc_file_cache, file);
 }
 
-/* The struct file has ended: no operation is under way, none will come */
-static int kipc_file_release(struct inode *inode, struct file *filp)
+/* No operation is under way, none will come */
+void kipc_file_end(struct kipc_file *file)
 {
-	struct kipc_file *file = filp->private_data;
 	struct kipc_ep *ep = file->ep;
 	struct kipc_after after __uninitialized;
 	bool died;
@@ -90,11 +89,14 @@ static int kipc_file_release(struct inode *inode, struct file *filp)
 		if (died)
 			kipc_ep_bury(ep);
 	}
-	if (file->as_mqueue)
-		kipc_mqueue_unpin();
 	/* Not with the last reference: calls that linger at their server hold the file */
 	kipc_pool_close(file->pool);
 	kipc_file_put(file);
+}
+
+static int kipc_file_release(struct inode *inode, struct file *filp)
+{
+	kipc_file_end(filp->private_data);
 	return 0;
 }
 
@@ -211,12 +213,6 @@ static ssize_t kipc_handle_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	return kipc_write(iocb->ki_filp->private_data, from, iocb->ki_flags & IOCB_NOWAIT);
 }
 
-/* Of those that have a position: there is no end, but the one that mqueue(7) tells */
-static loff_t kipc_handle_llseek(struct file *filp, loff_t offset, int whence)
-{
-	return generic_file_llseek_size(filp, offset, whence, MAX_LFS_FILESIZE, KIPC_STATE_SIZE);
-}
-
 static int kipc_file_fasync(int fd, struct file *filp, int on)
 {
 	struct kipc_file *file = filp->private_data;
@@ -273,51 +269,51 @@ static unsigned int kipc_handle_access(u32 rights)
 	}
 }
 
-struct file *kipc_handle_new(struct kipc_ns *ns, u32 rights, unsigned int flags,
-			     const char *mqueue)
+/* They belong to each other from now on; the handle may be known already, by its endpoint */
+static void kipc_file_set_filp(struct kipc_file *file, struct file *filp)
 {
-	struct kipc_file *file = kipc_file_new(kipc_ns_get(ns));
+	filp->private_data = file;
+	filp->f_mode |= FMODE_NOWAIT;
+	WRITE_ONCE(file->filp, filp);
+}
+
+struct file *kipc_handle_new(struct kipc_file *file, const char *name, unsigned int flags)
+{
 	struct file *filp;
 
-	if (IS_ERR(file))
-		return ERR_CAST(file);
-	flags |= kipc_handle_access(rights);
-	file->as_mqueue = mqueue;
-	filp = mqueue ? kipc_mqueue_file(file, mqueue, flags) :
-	       anon_inode_getfile("[kipc]", &kipc_handle_fops, file, flags);
-	if (IS_ERR(filp)) {
-		kipc_file_put(file);
+	flags |= kipc_handle_access(file->rights);
+	if (file->as_mqueue)
+		return kipc_mqueue_file(file, name, flags);
+	filp = anon_inode_getfile("[kipc]", &kipc_handle_fops, file, flags);
+	if (IS_ERR(filp))
 		return filp;
-	}
-	if (!mqueue)
-		stream_open(file_inode(filp), filp);
-	filp->f_mode |= FMODE_NOWAIT;
-	file->filp = filp;
+	stream_open(file_inode(filp), filp);
+	kipc_file_set_filp(file, filp);
 	return filp;
 }
 
-/* Of a handle with MQUEUE, by its link in /proc; no other has an inode that can be opened */
+/* Of a file of mqueue(7), as which it is opened, or by its link in /proc */
 static int kipc_handle_open(struct inode *inode, struct file *filp)
 {
 	u32 rights = (filp->f_mode & FMODE_READ ? KIPC_RIGHT_RECV : 0) |
 		     (filp->f_mode & FMODE_WRITE ? KIPC_RIGHT_SEND : 0);
+	struct kipc_file *file = kipc_mqueue_opens(filp);
 	struct kipc_ep *ep = inode->i_private;
-	struct kipc_file *file;
 	int err;
 
-	file = kipc_file_new(kipc_ns_get(ep->ns));
-	if (IS_ERR(file))
-		return PTR_ERR(file);
-	file->filp = filp;
-	filp->private_data = file;
-	err = kipc_mqueue_pin();
-	file->as_mqueue = !err;
-	err = err ?: kipc_ep_reopen(ep, file, rights);
-	if (err)
-		kipc_file_release(inode, filp);
-	else
-		filp->f_mode |= FMODE_NOWAIT;
-	return err;
+	if (!file) {
+		file = kipc_file_new(kipc_ns_get(ep->ns));
+		if (IS_ERR(file))
+			return PTR_ERR(file);
+		file->as_mqueue = true;
+		err = kipc_ep_reopen(ep, file, rights);
+		if (err) {
+			kipc_file_end(file);
+			return err;
+		}
+	}
+	kipc_file_set_filp(file, filp);
+	return 0;
 }
 
 /* Deadlock */
@@ -331,9 +327,10 @@ static struct file *kipc_sole_server(struct kipc_ep *ep, const struct kipc_file 
 	spin_lock(&ep->lock);
 	if (!ep->dead && !ep->nr_waiting && ep->receivers == 1) {
 		server = list_first_entry(&ep->files, struct kipc_file, ep_link);
-		if (file_count(server->filp) == 1 &&
-		    (server == caller || server->server == task_tgid(current)))
-			filp = server->filp;
+		filp = READ_ONCE(server->filp);
+		if (filp && (file_count(filp) != 1 ||
+			     (server != caller && server->server != task_tgid(current))))
+			filp = NULL;
 	}
 	spin_unlock(&ep->lock);
 	return filp;
@@ -380,7 +377,7 @@ const struct file_operations kipc_handle_fops = {
 	.open = kipc_handle_open,
 	.flush = kipc_handle_flush,
 	.release = kipc_file_release,
-	.llseek = kipc_handle_llseek,
+	.llseek = default_llseek,
 	.read_iter = kipc_handle_read_iter,
 	.write_iter = kipc_handle_write_iter,
 	.poll = kipc_handle_poll,

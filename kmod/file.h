@@ -42,13 +42,13 @@ struct kipc_sigio;
  * @ep: a handle's endpoint, held; NULL for a device file; constant
  * @rights: a handle's KIPC_RIGHT_*; constant
  * @badge: a handle's badge; constant
- * @as_mqueue: it is as a file of mqueue(7), whose mount it pins; constant
+ * @as_mqueue: it is as a file of mqueue(7); constant
  * @passed_on: it came by a message: f_cred is who opened the first one; constant
  * @share: a handle's share, that of who made this one; constant
  * @account: the opener's account; constant
  * @pool: spare memory for what is sent through it; constant
  * @filp: the struct file, for comparing and counting while the handle is in
- *	ep->files
+ *	ep->files; NULL until there is one, then constant
  * @sigio_mutex: held by who sets and clears O_ASYNC
  * @sigio: its O_ASYNC, or NULL (@sigio_mutex)
  * @server: process that received last through it, for comparing only (ep->lock)
@@ -107,12 +107,14 @@ struct kipc_file {
 /* A new one without a struct file; takes over the reference to @ns; or ERR_PTR() */
 struct kipc_file *kipc_file_new(struct kipc_ns *ns);
 void kipc_file_put(struct kipc_file *file);
+/* What its struct file's end does, for one that has got none: leave the endpoint, if it is on one */
+void kipc_file_end(struct kipc_file *file);
 /*
- * A struct file for a handle that shall have @rights, on no endpoint yet, with O_* @flags;
- * or ERR_PTR(). With @mqueue, a name or "", it is as a file of mqueue(7): kipc_mqueue_attach() it.
+ * A struct file with O_* @flags for a handle that is on its endpoint, which has, or had, the name
+ * @name; or ERR_PTR(), and @file is the caller's to end. May wait for who has a lease of a file of
+ * mqueue(7): -EWOULDBLOCK with O_NONBLOCK, -ERESTARTSYS.
  */
-struct file *kipc_handle_new(struct kipc_ns *ns, u32 rights, unsigned int flags,
-			     const char *mqueue);
+struct file *kipc_handle_new(struct kipc_file *file, const char *name, unsigned int flags);
 
 static inline struct kipc_file *kipc_file_get(struct kipc_file *file)
 {

@@ -16,6 +16,7 @@
 #include "endpoint.h"
 #include "file.h"
 #include "mqueue.h"
+#include "ns.h"
 #include "rw.h"
 
 /* What statfs(2) calls MQUEUE_MAGIC; no header of the kernel does */
@@ -102,49 +103,52 @@ static int kipc_mqueue_getattr(struct mnt_idmap *idmap, const struct path *path,
 {
 	const struct inode *inode = d_inode(path->dentry);
 	struct kipc_ep *ep = inode->i_private;
-	time64_t used;
 
 	stat->dev = inode->i_sb->s_dev;
 	stat->ino = inode->i_ino;
 	stat->nlink = rcu_access_pointer(ep->name) ? 1 : 0;
-	stat->size = KIPC_STATE_SIZE;
+	stat->size = i_size_read(inode);
 	stat->blksize = i_blocksize(inode);
 	spin_lock(&ep->lock);
-	stat->mode = S_IFREG | ep->mode;
+	kipc_ep_settle(ep);
+	stat->mode = (inode->i_mode & ~0777) | ep->mode;
 	stat->uid = ep->uid;
 	stat->gid = ep->gid;
-	used = max(ep->sent.time, ep->received.time) ?: ep->changed;
-	stat->atime.tv_sec = used;
-	stat->mtime.tv_sec = used;
-	stat->ctime.tv_sec = max(used, ep->changed);
+	stat->atime.tv_sec = ep->times.access;
+	stat->mtime.tv_sec = ep->times.modify;
+	stat->ctime.tv_sec = ep->times.change;
 	spin_unlock(&ep->lock);
 	return 0;
 }
 
-/* What the kernel asks the inode itself, which decides nothing here; it may be of some time ago */
-static void kipc_mqueue_refresh(struct inode *inode)
+/*
+ * What the kernel asks the inode itself. Of these an endpoint keeps only the bits of rights;
+ * without ep->lock they may be of some time ago.
+ */
+static void kipc_mqueue_refresh(struct inode *inode, const struct kipc_ep *ep)
 {
-	struct kipc_ep *ep = inode->i_private;
-
-	spin_lock(&ep->lock);
-	inode->i_mode = S_IFREG | ep->mode;
+	lockdep_assert_held(&ep->lock);
+	inode->i_mode = (inode->i_mode & ~0777) | ep->mode;
 	inode->i_uid = ep->uid;
 	inode->i_gid = ep->gid;
-	spin_unlock(&ep->lock);
+}
+
+void kipc_mqueue_changed(struct kipc_ep *ep)
+{
+	kipc_ep_settle(ep);
+	ep->times.change = ep->changed;
+	if (ep->inode)
+		kipc_mqueue_refresh(ep->inode, ep);
 }
 
 /* By the rules of KIPC_IOC_SET, which for a queue with MQUEUE are those of chmod(2) and chown(2) */
-static int kipc_mqueue_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr)
+static int kipc_mqueue_set(struct kipc_ep *ep, const struct iattr *attr)
 {
-	struct inode *inode = d_inode(dentry);
 	struct kipc_op_stat *op;
-	int err = 0;
+	int err;
 
-	/* open(2) with O_TRUNC */
-	if (attr->ia_valid & ATTR_OPEN)
+	if (!(attr->ia_valid & (ATTR_MODE | ATTR_UID | ATTR_GID)))
 		return 0;
-	if (attr->ia_valid & (ATTR_SIZE | ATTR_ATIME | ATTR_MTIME))
-		return -EPERM;
 	op = kzalloc(sizeof(*op), GFP_KERNEL_ACCOUNT);
 	if (!op)
 		return -ENOMEM;
@@ -160,11 +164,54 @@ static int kipc_mqueue_setattr(struct mnt_idmap *idmap, struct dentry *dentry, s
 		op->what |= KIPC_SET_GID;
 		op->info.gid = from_kgid(current_user_ns(), attr->ia_gid);
 	}
-	if (op->what)
-		err = kipc_ep_set(inode->i_private, op, true);
-	kipc_mqueue_refresh(inode);
+	err = kipc_ep_set(ep, op, !(attr->ia_valid & ATTR_FORCE));
 	kfree(op);
 	return err;
+}
+
+/* What of a mode is no right, as chmod(2) has it */
+static umode_t kipc_mqueue_special(struct mnt_idmap *idmap, const struct inode *inode, umode_t mode)
+{
+	mode &= S_ISUID | S_ISGID | S_ISVTX;
+	if (mode & S_ISGID && !in_group_p(inode->i_gid) &&
+	    !capable_wrt_inode_uidgid(idmap, inode, CAP_FSETID))
+		mode &= ~S_ISGID;
+	return mode;
+}
+
+static int kipc_mqueue_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr)
+{
+	struct inode *inode = d_inode(dentry);
+	struct kipc_ep *ep = inode->i_private;
+	unsigned int valid = attr->ia_valid;
+	umode_t special;
+	int err = 0;
+
+	if (valid & ATTR_SIZE) {
+		err = inode_newsize_ok(inode, attr->ia_size);
+		if (!err && attr->ia_size > MAX_NON_LFS)
+			err = -EFBIG;
+	}
+	if (!err && valid & ATTR_TIMES_SET && !(valid & ATTR_FORCE))
+		err = kipc_ep_check(ep, KIPC_MAY_CONTROL);
+	err = err ?: kipc_mqueue_set(ep, attr);
+	if (err)
+		return err;
+	if (valid & ATTR_SIZE)
+		truncate_setsize(inode, attr->ia_size);
+	special = valid & ATTR_MODE ? kipc_mqueue_special(idmap, inode, attr->ia_mode) : 0;
+	spin_lock(&ep->lock);
+	if (valid & ATTR_MODE)
+		inode->i_mode = S_IFREG | special | ep->mode;
+	kipc_ep_settle(ep);
+	if (valid & ATTR_ATIME)
+		ep->times.access = attr->ia_atime.tv_sec;
+	if (valid & ATTR_MTIME)
+		ep->times.modify = attr->ia_mtime.tv_sec;
+	if (valid & ATTR_CTIME)
+		ep->times.change = attr->ia_ctime.tv_sec;
+	spin_unlock(&ep->lock);
+	return 0;
 }
 
 static const struct inode_operations kipc_mqueue_inode_operations = {
@@ -173,62 +220,106 @@ static const struct inode_operations kipc_mqueue_inode_operations = {
 	.setattr = kipc_mqueue_setattr,
 };
 
-int kipc_mqueue_pin(void)
+static int kipc_mqueue_pin(void)
 {
 	return simple_pin_fs(&kipc_mqueue_fs, &kipc_mqueue_mount, &kipc_mqueue_pins);
 }
 
-void kipc_mqueue_pin_again(void)
-{
-	WARN_ON_ONCE(kipc_mqueue_pin());
-}
-
-void kipc_mqueue_unpin(void)
+static void kipc_mqueue_unpin(void)
 {
 	simple_release_fs(&kipc_mqueue_mount, &kipc_mqueue_pins);
 }
 
-struct file *kipc_mqueue_file(struct kipc_file *file, const char *name, unsigned int flags)
+int kipc_mqueue_begin(struct kipc_ep *ep)
 {
 	struct inode *inode;
+	int err;
+
+	lockdep_assert_held(&ep->ns->mutex);
+	if (ep->inode)
+		return 0;
+	err = kipc_mqueue_pin();
+	if (err)
+		return err;
+	inode = new_inode(kipc_mqueue_mount->mnt_sb);
+	if (!inode) {
+		kipc_mqueue_unpin();
+		return -ENOMEM;
+	}
+	inode->i_private = kipc_ep_get(ep);
+	inode->i_ino = ep->ino;
+	inode->i_mode = S_IFREG;
+	inode->i_size = KIPC_STATE_SIZE;
+	inode->i_flags |= S_PRIVATE;
+	inode->i_op = &kipc_mqueue_inode_operations;
+	inode->i_fop = &kipc_handle_fops;
+	spin_lock(&ep->lock);
+	kipc_mqueue_refresh(inode, ep);
+	ep->inode = inode;
+	spin_unlock(&ep->lock);
+	return 0;
+}
+
+void kipc_mqueue_end(struct kipc_ep *ep)
+{
+	struct inode *inode;
+
+	spin_lock(&ep->lock);
+	inode = ep->inode;
+	ep->inode = NULL;
+	spin_unlock(&ep->lock);
+	if (inode) {
+		iput(inode);
+		kipc_mqueue_unpin();
+	}
+}
+
+/* A dentry called @name for the inode of @file's endpoint, in the mount, which is pinned */
+static struct dentry *kipc_mqueue_dentry(struct kipc_file *file, const char *name)
+{
+	const struct qstr called = QSTR_INIT(name, strlen(name));
+	struct dentry *dentry = d_alloc(kipc_mqueue_mount->mnt_root, &called);
+	struct kipc_ep *ep = file->ep;
+	struct inode *inode;
+
+	if (!dentry)
+		return ERR_PTR(-ENOMEM);
+	spin_lock(&ep->lock);
+	inode = ep->inode;
+	if (inode)
+		ihold(inode);
+	spin_unlock(&ep->lock);
+	if (!inode) {
+		dput(dentry);
+		return ERR_PTR(-EIDRM);
+	}
+	dentry->d_fsdata = file;
+	d_instantiate(dentry, inode);
+	return dentry;
+}
+
+struct file *kipc_mqueue_file(struct kipc_file *file, const char *name, unsigned int flags)
+{
 	struct file *filp;
+	struct path path;
 	int err;
 
 	err = kipc_mqueue_pin();
 	if (err)
 		return ERR_PTR(err);
-	inode = new_inode(kipc_mqueue_mount->mnt_sb);
-	if (!inode) {
-		filp = ERR_PTR(-ENOMEM);
-		goto unpin;
+	path.mnt = kipc_mqueue_mount;
+	path.dentry = kipc_mqueue_dentry(file, name);
+	if (IS_ERR(path.dentry)) {
+		filp = ERR_CAST(path.dentry);
+	} else {
+		filp = dentry_open(&path, flags, current_cred());
+		dput(path.dentry);
 	}
-	inode->i_mode = S_IFREG;
-	inode->i_size = KIPC_STATE_SIZE;
-	inode->i_flags |= S_PRIVATE;
-	__module_get(THIS_MODULE);	/* of the file, whose end puts it */
-	filp = alloc_file_pseudo(inode, kipc_mqueue_mount, name, flags, &kipc_handle_fops);
-	if (IS_ERR(filp)) {
-		module_put(THIS_MODULE);
-		iput(inode);
-		goto unpin;
-	}
-	filp->private_data = file;
-	/* What open(2) gives a file with a position */
-	filp->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;
-	return filp;
-
-unpin:
 	kipc_mqueue_unpin();
 	return filp;
 }
 
-void kipc_mqueue_attach(struct file *filp, struct kipc_ep *ep)
+struct kipc_file *kipc_mqueue_opens(const struct file *filp)
 {
-	struct inode *inode = file_inode(filp);
-
-	inode->i_private = kipc_ep_get(ep);
-	inode->i_ino = ep->ino;
-	inode->i_op = &kipc_mqueue_inode_operations;
-	inode->i_fop = &kipc_handle_fops;
-	kipc_mqueue_refresh(inode);
+	return xchg(&filp->f_path.dentry->d_fsdata, NULL);
 }

@@ -3,15 +3,16 @@
  * DOC: files of mqueue(7)
  *
  * A handle opened with MQUEUE is to those who have its descriptor a regular file, as
- * mqueue(7) has them: fstat(2), fchmod(2), fchown(2), its link in /proc and opening it again
- * through that are those of a file with the queue's name. Each has an inode of its own, which
- * holds the endpoint. What it tells, owner, mode and times, is the endpoint's, and so is what
- * decides who may do what. Its number is the endpoint's.
+ * mqueue(7) has them: fstat(2), fchmod(2), fchown(2), futimens(2), locks and leases, its link in
+ * /proc and opening it again through that are those of a file with the queue's name. An endpoint
+ * on which there was such a handle has an inode, which it holds until it is buried, and which
+ * holds it. Owner, rights and times are the endpoint's, and so is what decides who may do what.
+ * Whatever opens the inode is such a handle; its dentry, one for each that KIPC_IOC_OPEN has
+ * made, has the name that the queue had then.
  *
- * The inodes are in a file system without names, mounted where nobody sees it. Each such
- * handle pins the mount until its release, and an endpoint that one has made until its end, so
- * that its files stay on one device; what else refers to an inode (a descriptor with
- * O_PATH, a file that is being closed) holds the mount as any path does. With the last of them
+ * The inodes are in a file system without names, mounted where nobody sees it. Each endpoint with
+ * an inode pins the mount, so that all its files are on one device; what else refers to an
+ * inode (a file, a descriptor with O_PATH) holds the mount as any path does. With the last of them
  * the super block goes, and with that its reference to the module.
  */
 #ifndef _KIPC_MQUEUE_H
@@ -21,16 +22,18 @@ struct file;
 struct kipc_ep;
 struct kipc_file;
 
+/* Under ns->mutex, for one in its tables or not yet: let @ep have an inode. -ENOMEM */
+int kipc_mqueue_begin(struct kipc_ep *ep);
+/* It has ended, or has never lived: it has none any more */
+void kipc_mqueue_end(struct kipc_ep *ep);
+/* Under ep->lock: owner or mode have changed at ep->changed */
+void kipc_mqueue_changed(struct kipc_ep *ep);
 /*
- * A struct file for @file with O_* @flags, on no endpoint yet; its link says @name once the queue
- * has none any more. Pins; or ERR_PTR()
+ * A struct file with O_* @flags for @file, a handle on its endpoint; its link says @name once
+ * the queue has none any more. Or ERR_PTR(): -EIDRM if it was buried, and see kipc_handle_new().
  */
 struct file *kipc_mqueue_file(struct kipc_file *file, const char *name, unsigned int flags);
-/* Now it is on @ep; nobody else knows it yet */
-void kipc_mqueue_attach(struct file *filp, struct kipc_ep *ep);
-int kipc_mqueue_pin(void);
-/* For who knows that somebody does: cannot fail */
-void kipc_mqueue_pin_again(void);
-void kipc_mqueue_unpin(void);
+/* Whose struct file @filp, which is being opened, is to be; NULL: nobody's who is there yet */
+struct kipc_file *kipc_mqueue_opens(const struct file *filp);
 
 #endif /* _KIPC_MQUEUE_H */

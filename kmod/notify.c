@@ -150,7 +150,8 @@ long kipc_notify_set(struct kipc_file *file, const struct kipc_op_notify *op)
 	if (ep->dead) {
 		err = -EIDRM;
 	} else if (!notify) {
-		kipc_notify_leave(ep);
+		if (kipc_notify_leave(ep))
+			kipc_ep_accessed(ep);
 	} else if (ep->notify) {
 		err = -EBUSY;
 	} else {
@@ -159,6 +160,7 @@ long kipc_notify_set(struct kipc_file *file, const struct kipc_op_notify *op)
 		notify->saw_empty = !ep->queued;
 		ep->notify = notify;
 		notify = NULL;
+		kipc_ep_accessed(ep);
 		known_open = kipc_file_known_open(file);
 	}
 	spin_unlock(&ep->lock);

@@ -793,7 +793,7 @@ static noinline void kipc_discount(struct kipc_ep *ep, struct kipc_msg *msg,
 	ep->handed += kipc_weight(msg);
 	kipc_release(ep, msg);
 	if (ep->flags & KIPC_ENDPOINT_PERSIST)
-		kipc_ep_stamp(&ep->received, ep->flags & KIPC_ENDPOINT_SYSV ?
+		kipc_ep_stamp(ep, &ep->received, ep->flags & KIPC_ENDPOINT_SYSV ?
 			      task_pid(receiver->task) : task_tgid(receiver->task));
 }
 
@@ -831,7 +831,7 @@ static void kipc_offer(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_aft
 static void kipc_sent(struct kipc_ep *ep, const struct kipc_msg *msg)
 {
 	if (ep->flags & KIPC_ENDPOINT_PERSIST)
-		kipc_ep_stamp(&ep->sent, msg->creds.pid);
+		kipc_ep_stamp(ep, &ep->sent, msg->creds.pid);
 }
 
 int kipc_post(struct kipc_ep *ep, struct kipc_msg *msg, const struct kipc_file *file,
@@ -1106,7 +1106,7 @@ bool kipc_commit(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_file *fil
 	if (ep->flags & KIPC_ENDPOINT_PERSIST && !msg->handed) {
 		if (!msg->charged)
 			kipc_sent(ep, msg);
-		kipc_ep_stamp(&ep->received, task_tgid(current));
+		kipc_ep_stamp(ep, &ep->received, task_tgid(current));
 	}
 	trace_kipc_deliver(ep, msg);
 	if (msg->call) {

@@ -118,6 +118,11 @@ ssize_t kipc_read_state(struct kipc_file *file, loff_t *pos, struct iov_iter *to
 	if (*pos >= len)
 		return 0;
 	done = copy_to_iter(text + *pos, len - *pos, to);
+	if (done) {
+		spin_lock(&ep->lock);
+		kipc_ep_accessed(ep);
+		spin_unlock(&ep->lock);
+	}
 	*pos += done;
 	return done || !iov_iter_count(to) ? done : -EFAULT;
 }

@@ -1,31 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * POSIX message queues: mq_overview(7), mq_open(3), mq_close(3), mq_unlink(3), mq_send(3),
- * mq_receive(3), mq_getattr(3). Of mq_notify(3) there is dropin_posixmq_notify.c.
+ * mq_receive(3), mq_getattr(3). Of mq_notify(3) there is dropin_posixmq_notify.c, of a queue as
+ * a file dropin_posixmq_file.c.
  */
 #include <grp.h>
 #include <linux/capability.h>
-#include <linux/mount.h>
 #include <sys/fsuid.h>
 #include <limits.h>
 #include <poll.h>
 #include <sys/epoll.h>
-#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <sys/wait.h>
 
 #include "dropin_posixmq.h"
 
 #define LIMITS "/proc/sys/fs/mqueue/"
-
-#define AS_A (&(struct kt_how){ .uid = KT_UID_A, .gid = KT_UID_A, .drop_caps = true })
-#define AS_B (&(struct kt_how){ .uid = KT_UID_B, .gid = KT_UID_B, .drop_caps = true })
 
 FIXTURE(mq) {
 	struct shared *shared;
@@ -312,43 +307,6 @@ TEST_F(mq, access_mode_3_is_neither)
 	EXPECT_FAILS(EINVAL, mq_open(self->name, O_ACCMODE | O_CREAT, 0600, NULL));
 }
 
-struct opening {
-	char name[64];
-	int oflag;
-	mode_t mode;
-};
-
-static long open_as(void *arg)
-{
-	struct opening *opening = arg;
-	mqd_t queue = mq_open(opening->name, opening->oflag, opening->mode, NULL);
-
-	return queue < 0 ? -errno : 0;
-}
-
-static const struct kt_how as_group = { .uid = KT_UID_B, .gid = KT_UID_A, .drop_caps = true };
-
-/* What a user other than root gets who opens the queue for receiving, sending and both */
-static int openings(struct opening *opening, const struct kt_how *how)
-{
-	static const int modes[] = { O_RDONLY, O_WRONLY, O_RDWR };
-	int got = 0;
-
-	for (unsigned int i = 0; i < ARRAY_SIZE(modes); i++) {
-		opening->oflag = modes[i];
-		switch (kt_run(how, open_as, opening)) {
-		case 0:
-			got |= 1 << i;
-			break;
-		case -EACCES:
-			break;
-		default:
-			got |= 1 << 8;
-		}
-	}
-	return got;
-}
-
 TEST_F(mq, mode_says_who_may)
 {
 	static const struct {
@@ -370,7 +328,7 @@ TEST_F(mq, mode_says_who_may)
 		/* Who makes it has what it asks for whatever the mode */
 		ASSERT_EQ(0, kt_run(AS_A, open_as, opening));
 		EXPECT_EQ(cases[i].owner, openings(opening, AS_A));
-		EXPECT_EQ(cases[i].group, openings(opening, &as_group));
+		EXPECT_EQ(cases[i].group, openings(opening, AS_GROUP));
 		EXPECT_EQ(cases[i].others, openings(opening, AS_B));
 		/* root */
 		EXPECT_EQ(7, openings(opening, KT_FORK));
@@ -397,7 +355,7 @@ TEST_F(mq, umask_takes_from_the_mode)
 		ASSERT_EQ(0, kt_run(AS_A, open_as, opening));
 		EXPECT_EQ(cases[i].mask, umask(0));
 		EXPECT_EQ(cases[i].owner, openings(opening, AS_A));
-		EXPECT_EQ(cases[i].group, openings(opening, &as_group));
+		EXPECT_EQ(cases[i].group, openings(opening, AS_GROUP));
 		EXPECT_EQ(cases[i].others, openings(opening, AS_B));
 		EXPECT_WORKS(mq_unlink(self->name));
 	}
@@ -1903,13 +1861,6 @@ TEST_F(mq, queue_outlives_its_processes)
 	EXPECT_TRUE(next_is(queue, "again", 0));
 }
 
-static long unlink_it(void *arg)
-{
-	struct shared *shared = arg;
-
-	return outcome(mq_unlink(shared->name));
-}
-
 TEST_F(mq, only_its_owner_may_unlink_a_queue)
 {
 	struct opening *opening = kt_new(struct opening);
@@ -1920,7 +1871,7 @@ TEST_F(mq, only_its_owner_may_unlink_a_queue)
 	opening->mode = 0777;
 	ASSERT_EQ(0, kt_run(AS_A, open_as, opening));
 	EXPECT_EQ(-EACCES, kt_run(AS_B, unlink_it, self->shared));
-	EXPECT_EQ(-EACCES, kt_run(&as_group, unlink_it, self->shared));
+	EXPECT_EQ(-EACCES, kt_run(AS_GROUP, unlink_it, self->shared));
 	EXPECT_EQ(0, kt_run(AS_A, unlink_it, self->shared));
 	/* Whatever the mode; and root may */
 	opening->mode = 0;
@@ -1934,8 +1885,6 @@ TEST_F(mq, only_its_owner_may_unlink_a_queue)
 	ASSERT_LE(0, make_queue(self->name, O_RDWR, 1));
 	EXPECT_EQ(-EACCES, kt_run(AS_A, unlink_it, self->shared));
 }
-
-#define WITH(caps) (&(struct kt_how){ .uid = KT_UID_B, .gid = KT_UID_B, .keep_caps = (caps) })
 
 TEST_F(mq, capabilities_that_stand_in_for_permission)
 {
@@ -1987,7 +1936,7 @@ TEST_F(mq, ids_are_those_of_the_file_system)
 	opening->mode = 0640;
 	ASSERT_EQ(0, kt_run(KT_FORK, open_with_fs_ids, opening));
 	EXPECT_EQ(7, openings(opening, AS_A));
-	EXPECT_EQ(1, openings(opening, &as_group));
+	EXPECT_EQ(1, openings(opening, AS_GROUP));
 	EXPECT_EQ(0, openings(opening, AS_B));
 	EXPECT_EQ(0, kt_run(AS_A, unlink_it, self->shared));
 	/* Who is A so far may open what is A's, and not what is root's */
@@ -1999,347 +1948,6 @@ TEST_F(mq, ids_are_those_of_the_file_system)
 	EXPECT_EQ(0, kt_run(AS_A, unlink_it, self->shared));
 	ASSERT_LE(0, make_queue(self->name, O_RDWR, 1));
 	EXPECT_EQ(-EACCES, kt_run(KT_FORK, open_with_fs_ids, opening));
-}
-
-/* ---- the file that a queue is ---- */
-
-struct changing {
-	mqd_t queue;
-	mode_t mode;
-	uid_t uid;
-	gid_t gid;
-};
-
-static long change_mode(void *arg)
-{
-	const struct changing *to = arg;
-
-	return outcome(fchmod(to->queue, to->mode));
-}
-
-static long change_owner(void *arg)
-{
-	const struct changing *to = arg;
-
-	return outcome(fchown(to->queue, to->uid, to->gid));
-}
-
-static struct stat status_of(mqd_t queue)
-{
-	struct stat st;
-
-	kt_need(!fstat(queue, &st));
-	return st;
-}
-
-/* A queue of KT_UID_A with this mode, and a descriptor of it */
-static mqd_t make_as_a(struct opening *opening, const char *name, mode_t mode)
-{
-	umask(0);
-	strcpy(opening->name, name);
-	opening->oflag = O_RDWR | O_CREAT | O_EXCL;
-	opening->mode = mode;
-	kt_need(!kt_run(AS_A, open_as, opening));
-	return mq_open(name, O_RDWR | O_NONBLOCK);
-}
-
-TEST_F(mq, fstat_tells_of_a_file)
-{
-	struct opening *opening = kt_new(struct opening);
-	time_t before = time(NULL);
-	mqd_t queue = make_as_a(opening, self->name, 0642), other;
-	struct stat st, again;
-
-	ASSERT_LE(0, queue);
-	st = status_of(queue);
-	EXPECT_EQ((mode_t)(S_IFREG | 0642), st.st_mode);
-	EXPECT_EQ(KT_UID_A, st.st_uid);
-	EXPECT_EQ(KT_UID_A, st.st_gid);
-	EXPECT_EQ(1, (int)st.st_nlink);
-	EXPECT_EQ(80, st.st_size);
-	EXPECT_EQ(0, st.st_blocks);
-	EXPECT_EQ(4096, st.st_blksize);
-	EXPECT_EQ(0, (int)st.st_rdev);
-	EXPECT_LE(before, st.st_atime);
-	EXPECT_LE(before, st.st_mtime);
-	EXPECT_LE(before, st.st_ctime);
-	EXPECT_GE(time(NULL), st.st_mtime);
-	/* However often it is open it is the same file, and another queue is another */
-	again = status_of(mq_open(self->name, O_RDONLY));
-	EXPECT_EQ(st.st_ino, again.st_ino);
-	EXPECT_EQ(st.st_dev, again.st_dev);
-	strcat(opening->name, ".other");
-	other = mq_open(opening->name, O_RDWR | O_CREAT, 0600, NULL);
-	ASSERT_LE(0, other);
-	EXPECT_NE(st.st_ino, status_of(other).st_ino);
-	EXPECT_EQ(st.st_dev, status_of(other).st_dev);
-	EXPECT_WORKS(mq_unlink(opening->name));
-	/* Nothing keeps a size, see docs/dropin.md */
-	EXPECT_EQ(on_kipc() ? -EPERM : 0, outcome(ftruncate(queue, 80)));
-	EXPECT_EQ(80, status_of(queue).st_size);
-	EXPECT_WORKS(mq_unlink(self->name));
-	EXPECT_EQ(0, (int)status_of(queue).st_nlink);
-	EXPECT_EQ(st.st_ino, status_of(queue).st_ino);
-}
-
-TEST_F(mq, fstat_tells_when_it_was_used)
-{
-	mqd_t queue = make_queue(self->name, O_RDWR, 2);
-	struct stat made, st;
-	char buf[65];
-	time_t now;
-
-	ASSERT_LE(0, queue);
-	made = status_of(queue);
-	usleep(1100000);
-	EXPECT_EQ(made.st_mtime, status_of(queue).st_mtime);
-	now = time(NULL);
-	EXPECT_WORKS(put(queue, "x", 0));
-	st = status_of(queue);
-	EXPECT_LE(now, st.st_mtime);
-	EXPECT_LE(now, st.st_atime);
-	EXPECT_LE(now, st.st_ctime);
-	usleep(1100000);
-	now = time(NULL);
-	EXPECT_EQ(1, take(queue, buf, NULL));
-	st = status_of(queue);
-	EXPECT_LE(now, st.st_mtime);
-	EXPECT_LE(now, st.st_atime);
-	usleep(1100000);
-	now = time(NULL);
-	EXPECT_WORKS(fchmod(queue, 0640));
-	made = status_of(queue);
-	EXPECT_LE(now, made.st_ctime);
-	EXPECT_EQ(st.st_mtime, made.st_mtime);
-}
-
-TEST_F(mq, fchmod_says_who_may)
-{
-	struct changing *to = kt_new(struct changing);
-	struct opening *opening = kt_new(struct opening);
-
-	to->queue = make_as_a(opening, self->name, 0600);
-	ASSERT_LE(0, to->queue);
-	EXPECT_EQ(0, openings(opening, AS_B));
-	to->mode = 0604;
-	EXPECT_EQ(-EPERM, kt_run(AS_B, change_mode, to));
-	EXPECT_EQ(-EPERM, kt_run(&as_group, change_mode, to));
-	EXPECT_EQ(0, openings(opening, AS_B));
-	EXPECT_EQ(0, kt_run(AS_A, change_mode, to));
-	EXPECT_EQ((mode_t)(S_IFREG | 0604), status_of(to->queue).st_mode);
-	EXPECT_EQ(1, openings(opening, AS_B));
-	/* Root may, by CAP_FOWNER alone */
-	to->mode = 0042;
-	EXPECT_EQ(-EPERM, kt_run(&(struct kt_how){ .drop_caps = true }, change_mode, to));
-	EXPECT_EQ(-EPERM, kt_run(WITH(1ULL << CAP_CHOWN), change_mode, to));
-	EXPECT_EQ(0, kt_run(WITH(1ULL << CAP_FOWNER), change_mode, to));
-	EXPECT_EQ(0, openings(opening, AS_A));
-	EXPECT_EQ(1, openings(opening, &as_group));
-	EXPECT_EQ(2, openings(opening, AS_B));
-	/* Who has it open goes on */
-	EXPECT_WORKS(put(to->queue, "x", 0));
-	EXPECT_EQ(1, queued(to->queue));
-}
-
-TEST_F(mq, fchown_gives_it_away)
-{
-	struct changing *to = kt_new(struct changing);
-	struct opening *opening = kt_new(struct opening);
-	struct stat st;
-
-	to->queue = make_as_a(opening, self->name, 0640);
-	ASSERT_LE(0, to->queue);
-	*to = (struct changing){ .queue = to->queue, .uid = KT_UID_B, .gid = (gid_t)-1 };
-	EXPECT_EQ(-EPERM, kt_run(AS_A, change_owner, to));
-	EXPECT_EQ(-EPERM, kt_run(AS_B, change_owner, to));
-	EXPECT_EQ(-EPERM, kt_run(WITH(1ULL << CAP_FOWNER), change_owner, to));
-	EXPECT_EQ(KT_UID_A, status_of(to->queue).st_uid);
-	EXPECT_EQ(0, kt_run(WITH(1ULL << CAP_CHOWN), change_owner, to));
-	st = status_of(to->queue);
-	EXPECT_EQ(KT_UID_B, st.st_uid);
-	EXPECT_EQ(KT_UID_A, st.st_gid);
-	/* Who has made it is nobody special any more */
-	EXPECT_EQ(7, openings(opening, AS_B));
-	EXPECT_EQ(1, openings(opening, AS_A));
-	EXPECT_EQ(-EPERM, kt_run(AS_A, change_mode, to));
-	EXPECT_EQ(-EACCES, kt_run(AS_A, unlink_it, self->shared));
-	to->uid = (uid_t)-1;
-	to->gid = KT_UID_B;
-	EXPECT_EQ(-EPERM, kt_run(AS_A, change_owner, to));
-	EXPECT_EQ(0, fchown(to->queue, (uid_t)-1, KT_UID_B));
-	EXPECT_EQ(0, openings(opening, AS_A));
-	EXPECT_EQ(0, kt_run(AS_B, unlink_it, self->shared));
-}
-
-TEST_F(mq, fchown_to_a_group_of_one_s_own)
-{
-	struct changing *to = kt_new(struct changing);
-	struct opening *opening = kt_new(struct opening);
-
-	to->queue = make_as_a(opening, self->name, 0640);
-	ASSERT_LE(0, to->queue);
-	EXPECT_EQ(0, fchown(to->queue, KT_UID_A, KT_UID_B));
-	*to = (struct changing){ .queue = to->queue, .uid = (uid_t)-1, .gid = KT_UID_A };
-	EXPECT_EQ(-EPERM, kt_run(AS_B, change_owner, to));
-	EXPECT_EQ(KT_UID_B, status_of(to->queue).st_gid);
-	EXPECT_EQ(0, kt_run(AS_A, change_owner, to));
-	EXPECT_EQ(KT_UID_A, status_of(to->queue).st_gid);
-	/* What it is already may be said again; and nothing */
-	to->uid = KT_UID_A;
-	EXPECT_EQ(0, kt_run(AS_A, change_owner, to));
-	to->gid = KT_UID_B;
-	EXPECT_EQ(-EPERM, kt_run(AS_A, change_owner, to));
-	to->uid = (uid_t)-1;
-	to->gid = (gid_t)-1;
-	EXPECT_EQ(0, kt_run(AS_A, change_owner, to));
-	EXPECT_EQ(KT_UID_A, status_of(to->queue).st_gid);
-}
-
-static bool link_is(mqd_t queue, const char *wanted)
-{
-	char path[64], target[512] = "";
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", queue);
-	return readlink(path, target, sizeof(target) - 1) > 0 && !strcmp(target, wanted);
-}
-
-TEST_F(mq, link_in_proc_has_the_name)
-{
-	char name[NAME_MAX + 2] = "/", deleted[NAME_MAX + 32];
-	mqd_t queue;
-
-	memset(name + 1, 'n', NAME_MAX);
-	snprintf(deleted, sizeof(deleted), "%s (deleted)", name);
-	queue = make_queue(name, O_RDWR, 1);
-	ASSERT_LE(0, queue);
-	EXPECT_TRUE(link_is(queue, name));
-	EXPECT_WORKS(mq_unlink(name));
-	EXPECT_TRUE(link_is(queue, deleted));
-}
-
-struct reopening {
-	mqd_t queue;
-	int oflag;
-};
-
-/* A descriptor, which is for who has no child */
-static long reopen(void *arg)
-{
-	const struct reopening *what = arg;
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", what->queue);
-	return outcome(open(path, what->oflag));
-}
-
-TEST_F(mq, link_in_proc_opens_it_again)
-{
-	mqd_t queue = make_queue(self->name, O_RDWR, 2);
-	struct reopening what = { queue, O_RDONLY | O_NONBLOCK };
-	struct mq_attr attr;
-	char buf[65];
-	int again;
-
-	ASSERT_LE(0, queue);
-	again = (int)reopen(&what);
-	ASSERT_LE(0, again);
-	EXPECT_EQ(status_of(queue).st_ino, status_of(again).st_ino);
-	EXPECT_TRUE(link_is(again, self->name));
-	EXPECT_FAILS(EAGAIN, take(again, buf, NULL));
-	EXPECT_FAILS(EBADF, put(again, "x", 0));
-	EXPECT_WORKS(mq_getattr(queue, &attr));
-	EXPECT_EQ(0, attr.mq_flags);
-	EXPECT_WORKS(put(queue, "x", 3));
-	EXPECT_TRUE(next_is(again, "x", 3));
-	what.oflag = O_RDWR | O_DIRECT;
-	EXPECT_EQ(-EINVAL, reopen(&what));
-	what.oflag = O_RDWR | O_TRUNC;
-	again = (int)reopen(&what);
-	ASSERT_LE(0, again);
-	EXPECT_WORKS(mq_unlink(self->name));
-	EXPECT_WORKS(mq_close(queue));
-	/* It keeps the queue as any other does */
-	EXPECT_WORKS(put(again, "y", 0));
-	EXPECT_TRUE(next_is(again, "y", 0));
-}
-
-TEST_F(mq, link_in_proc_opens_it_to_who_may)
-{
-	struct reopening *what = kt_new(struct reopening);
-	struct opening *opening = kt_new(struct opening);
-
-	what->queue = make_as_a(opening, self->name, 0642);
-	ASSERT_LE(0, what->queue);
-	what->oflag = O_RDWR;
-	EXPECT_LE(0, kt_run(AS_A, reopen, what));
-	EXPECT_EQ(-EACCES, kt_run(&as_group, reopen, what));
-	EXPECT_EQ(-EACCES, kt_run(AS_B, reopen, what));
-	what->oflag = O_RDONLY;
-	EXPECT_LE(0, kt_run(&as_group, reopen, what));
-	EXPECT_EQ(-EACCES, kt_run(AS_B, reopen, what));
-	what->oflag = O_WRONLY;
-	EXPECT_EQ(-EACCES, kt_run(&as_group, reopen, what));
-	EXPECT_LE(0, kt_run(AS_B, reopen, what));
-	what->oflag = O_ACCMODE;
-	EXPECT_EQ(-EACCES, kt_run(&as_group, reopen, what));
-	EXPECT_LE(0, kt_run(KT_FORK, reopen, what));
-}
-
-TEST_F(mq, path_of_it_outlives_its_descriptors)
-{
-	mqd_t queue = make_queue(self->name, O_RDWR, 1);
-	struct reopening what = { queue, O_PATH };
-	int path, watch, left;
-	char link[64], text[128];
-	struct statfs fs;
-	ssize_t got;
-	struct stat st;
-
-	ASSERT_LE(0, queue);
-	EXPECT_WORKS(fstatfs(queue, &fs));
-	EXPECT_EQ(0x19800202, (long)fs.f_type);	/* MQUEUE_MAGIC, see statfs(2) */
-	EXPECT_WORKS(ioctl(queue, FIONREAD, &left));
-	EXPECT_EQ(80, left);
-	got = read(queue, text, sizeof(text));
-	EXPECT_LT(0, got);
-	EXPECT_WORKS(ioctl(queue, FIONREAD, &left));
-	EXPECT_EQ(80 - got, left);
-	st = status_of(queue);
-	/* What is told of what happens there may outlive it, too, where the kernel has that */
-	watch = inotify_init();
-	ASSERT_TRUE(watch >= 0 || errno == ENOSYS);
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", queue);
-	if (watch >= 0)
-		EXPECT_LE(0, inotify_add_watch(watch, link, IN_ALL_EVENTS));
-	path = (int)reopen(&what);
-	ASSERT_LE(0, path);
-	EXPECT_WORKS(mq_unlink(self->name));
-	EXPECT_WORKS(mq_close(queue));
-	EXPECT_EQ(st.st_ino, status_of(path).st_ino);
-	EXPECT_EQ(0, (int)status_of(path).st_nlink);
-	EXPECT_EQ(st.st_uid, status_of(path).st_uid);
-	EXPECT_WORKS(close(path));
-	if (watch >= 0)
-		EXPECT_WORKS(close(watch));
-}
-
-TEST_F(mq, file_is_the_same_when_it_is_opened_again)
-{
-	mqd_t queue = make_queue(self->name, O_RDWR, 1);
-	struct stat st = status_of(queue), again;
-
-	int other;
-
-	EXPECT_WORKS(mq_close(queue));
-	/* Another file system may have come to where it was */
-	other = (int)syscall(SYS_fsopen, "tmpfs", 0);
-	ASSERT_LE(0, other);
-	EXPECT_EQ(0, syscall(SYS_fsconfig, other, FSCONFIG_CMD_CREATE, NULL, NULL, 0));
-	queue = mq_open(self->name, O_RDWR);
-	again = status_of(queue);
-	EXPECT_EQ(st.st_dev, again.st_dev);
-	EXPECT_EQ(st.st_ino, again.st_ino);
-	EXPECT_EQ(st.st_ctime, again.st_ctime);
 }
 
 /* ---- many at once ---- */
@@ -2429,44 +2037,6 @@ TEST_F(mq, of_two_who_unlink_one_has_done_it)
 	EXPECT_EQ(made, gone);
 }
 
-static long come_and_go(void *arg)
-{
-	struct shared *shared = arg;
-	struct reopening what;
-	struct stat st;
-	int path, again;
-
-	for (int i = 0; i < 300; i++) {
-		what = (struct reopening){ mq_open(shared->name, O_RDWR | O_CREAT, 0600, NULL),
-					   O_PATH };
-		if (what.queue < 0)
-			return -errno;
-		path = (int)reopen(&what);
-		what.oflag = O_RDONLY;
-		again = (int)reopen(&what);
-		if (path < 0 || again < 0)
-			return -1000;
-		if (fchmod(what.queue, i & 1 ? 0600 : 0640))
-			return -1001;
-		if (mq_unlink(shared->name) && errno != ENOENT)
-			return -1002;
-		if (mq_close(what.queue) || fstat(path, &st) || !S_ISREG(st.st_mode))
-			return -1003;
-		if (close(again) || fstat(path, &st) || st.st_nlink || close(path))
-			return -1004;
-	}
-	return 0;
-}
-
-TEST_F(mq, files_of_queues_come_and_go)
-{
-	struct kt_job *jobs[4];
-
-	for (int i = 0; i < 4; i++)
-		jobs[i] = kt_start(i & 1 ? KT_FORK : KT_THREAD, come_and_go, self->shared);
-	for (int i = 0; i < 4; i++)
-		EXPECT_EQ(0, kt_join(jobs[i]));
-}
 
 static volatile bool stop;
 

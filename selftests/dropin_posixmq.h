@@ -131,7 +131,7 @@ static inline long current_call(struct kt_job *job)
 static inline bool waits_in_queue(struct kt_job *job)
 {
 	static const long calls[] = {
-		SYS_mq_timedsend, SYS_mq_timedreceive, SYS_ioctl,
+		SYS_mq_open, SYS_mq_timedsend, SYS_mq_timedreceive, SYS_ioctl,
 #ifdef SYS_mq_timedsend_time64
 		SYS_mq_timedsend_time64, SYS_mq_timedreceive_time64,
 #endif
@@ -167,6 +167,55 @@ static inline unsigned int threads(void)
 		count += entry->d_name[0] != '.';
 	closedir(dir);
 	return count;
+}
+
+/* Who a job runs as */
+#define AS_A (&(struct kt_how){ .uid = KT_UID_A, .gid = KT_UID_A, .drop_caps = true })
+#define AS_B (&(struct kt_how){ .uid = KT_UID_B, .gid = KT_UID_B, .drop_caps = true })
+#define AS_GROUP (&(struct kt_how){ .uid = KT_UID_B, .gid = KT_UID_A, .drop_caps = true })
+/* ... with these capabilities */
+#define WITH(caps) (&(struct kt_how){ .uid = KT_UID_B, .gid = KT_UID_B, .keep_caps = (caps) })
+
+struct opening {
+	char name[64];
+	int oflag;
+	mode_t mode;
+};
+
+static inline long open_as(void *arg)
+{
+	struct opening *opening = arg;
+	mqd_t queue = mq_open(opening->name, opening->oflag, opening->mode, NULL);
+
+	return queue < 0 ? -errno : 0;
+}
+
+/* What a user other than root gets who opens the queue for receiving, sending and both */
+static inline int openings(struct opening *opening, const struct kt_how *how)
+{
+	static const int modes[] = { O_RDONLY, O_WRONLY, O_RDWR };
+	int got = 0;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(modes); i++) {
+		opening->oflag = modes[i];
+		switch (kt_run(how, open_as, opening)) {
+		case 0:
+			got |= 1 << i;
+			break;
+		case -EACCES:
+			break;
+		default:
+			got |= 1 << 8;
+		}
+	}
+	return got;
+}
+
+static inline long unlink_it(void *arg)
+{
+	struct shared *shared = arg;
+
+	return outcome(mq_unlink(shared->name));
 }
 
 /* A name that no other test has */

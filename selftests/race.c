@@ -5,6 +5,7 @@
  * nothing may be left.
  */
 #include <sys/epoll.h>
+#include <sys/stat.h>
 
 #include "harness.h"
 #include "call_common.h"
@@ -496,6 +497,41 @@ TEST_F(race, p08_remove_against_reply)
 		ASSERT_EQ(KIPC_RESULT_DELIVERED, result.flags);
 		close(cli);
 		close(srv);
+	}
+}
+
+static void act_remove_by_id(unsigned int round)
+{
+	(void)round;
+	rival.ret = kt_remove(rival.fd, rival.id);
+}
+
+/* The file is made after the handle */
+TEST_F(race, p08_remove_against_open_as_mqueue)
+{
+	struct stat st;
+	int first, fd;
+
+	rival.fd = self->dev;
+	begin(act_remove_by_id, ROUNDS);
+	for (unsigned int i = 0; i < ROUNDS; i++) {
+		first = private_endpoint(0, NULL);
+		rival.id = kt_stat(first).id;
+		go();
+		fd = (int)kt_openl(self->dev, .flags = KIPC_OPEN_MQUEUE, .id = rival.id,
+				   .rights = KIPC_RIGHT_SEND);
+		done();
+		ASSERT_EQ(0, rival.ret);
+		if (fd < 0) {
+			ASSERT_EQ(-EIDRM, fd);
+		} else {
+			ASSERT_EQ(0, fstat(fd, &st));
+			ASSERT_TRUE(S_ISREG(st.st_mode));
+			ASSERT_EQ(0, (int)st.st_nlink);
+			ASSERT_EQ(-EIDRM, kt_send(fd, 0, 1, 0, "m", 1));
+			close(fd);
+		}
+		close(first);
 	}
 }
 

@@ -446,10 +446,13 @@ struct kipc_endpoint {
  * with a slash before it ('!' for slashes in it), to which " (deleted)" is added when it is not
  * called so any more. To open that makes another handle with MQUEUE, for who may by the mode
  * (EACCES). fstat(2) tells a number that no other endpoint has at the time, owner, group and mode,
- * one link while the endpoint has a name, and in whole seconds when it was last used (@sent and
- * @received of struct kipc_endpoint, else @changed) and changed. fchmod(2), of 0777, and fchown(2)
- * are SET as on a device file, which needs no right of the handle. What sets size or times is
- * EPERM, but O_TRUNC, which has no effect.
+ * one link while the endpoint has a name, and in whole seconds when it was last used (a message,
+ * if PERSIST; its state read or NOTIFY: only st_atime and st_ctime) and changed. fchmod(2) and
+ * fchown(2) are SET as on a device file, which needs no right of the handle; more of a mode than
+ * 0777, the size that ftruncate(2) and the times that futimens(2) sets are told, and mean
+ * nothing. Locks and leases are of all such files of the endpoint: where somebody
+ * has a lease, see F_SETLEASE of fcntl(2), OPEN waits until that is given up, or broken as
+ * /proc/sys/fs/lease-break-time says; with NONBLOCK it is EAGAIN.
  * Not with ID_ONLY or SYSV (EINVAL).
  *
  * Who may do what with an endpoint that is created so follows the rules of mqueue(7): it belongs

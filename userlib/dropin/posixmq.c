@@ -124,6 +124,9 @@ static int open_new(const char *name, int oflag, mode_t mode, const struct mq_at
 		ret = posixmq_make(&op, mode, attr);
 	if (!ret)
 		ret = dropin_ioctl(KIPC_IOC_OPEN, &op);
+	/* An endpoint knows rights only; what else a mode has is its file's */
+	if (ret >= 0 && mode & 07000)
+		syscall(SYS_fchmod, ret, op.mode | (mode & 07000));
 	switch (ret) {
 	case -EDQUOT:
 		/* user_capacity_max is for kipc what RLIMIT_MSGQUEUE is for the kernel's own */
