@@ -74,26 +74,29 @@ static inline unsigned int kipc_waiting(enum kipc_class class, enum kipc_select 
 
 /**
  * struct kipc_queue - messages of one class, admitted or blocked, or those held back
- * @fifo: some that all have one type, by place
+ * @fifo: some that all have one type, or no more than KIPC_MIXED_MAX of any, by place
  * @fifo_last: the last of those
+ * @mixed: how many, if they are of several types or were since @fifo was empty; else 0
  * @left: the message that is put there after @left - 1 others goes into @marks
  * @marks: some of @fifo by place, so that at most KIPC_RUN_MAX stand from one, or from the
  *	beginning, to the next
  * @by_type: the others by type, then place
  * @by_place: the others by place
  *
- * A message that may stand at the end of @fifo does. So a queue of equals, which is what
- * most queues are, needs hardly any tree, however long it is; and whoever looks for a place in
- * @fifo goes through a bounded number.
+ * A message that may stand at the end of @fifo does; when one more would be too many of several
+ * types, those there move to the trees. So a queue of equals, which is what most queues are,
+ * needs hardly any tree, however long it is; a short one, and what is received soon after it was
+ * sent, needs none; and whoever looks for a place or a type in @fifo goes through a bounded number.
  */
 struct kipc_queue {
 	struct hlist_head fifo;
 	struct kipc_msg *fifo_last;
+	unsigned int mixed;
 	unsigned int left;
 	struct rb_root marks;
 	struct kipc_index by_type;
 	struct rb_root_cached by_place;
-};
+} __aligned(64);	/* for cheap indexing, and of one cache line */
 
 /**
  * struct kipc_share - what one user holds of an endpoint

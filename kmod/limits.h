@@ -51,6 +51,8 @@ extern unsigned int kipc_pin_min;
 
 /* Messages to look through for a place in the fifo of a queue */
 #define KIPC_RUN_MAX		64U
+/* ... and for a type, if they are of several */
+#define KIPC_MIXED_MAX		16U
 
 /* Deliveries kept only to say ECANCELED to their server, per endpoint */
 #define KIPC_LINGER_MAX		1024U

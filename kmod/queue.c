@@ -173,28 +173,7 @@ static noinline void kipc_fifo_unmark(struct kipc_queue *queue, struct kipc_msg 
 	}
 }
 
-/* Put a message that is not in the queue there, if it may stand there */
-static bool kipc_fifo_add(struct kipc_queue *queue, struct kipc_msg *msg)
-{
-	struct kipc_msg *last = queue->fifo_last;
-
-	if (!last) {
-		hlist_add_head(&msg->link, &queue->fifo);
-		queue->left = KIPC_RUN_MAX;
-	} else {
-		if (kipc_msg_type(msg) != kipc_msg_type(last) ||
-		    kipc_msg_place(msg) < kipc_msg_place(last))
-			return false;
-		hlist_add_behind(&msg->link, &last->link);
-	}
-	RB_CLEAR_NODE(&msg->by_place);
-	queue->fifo_last = msg;
-	if (unlikely(!--queue->left))
-		kipc_fifo_mark(queue, msg);
-	return true;
-}
-
-static void kipc_fifo_del(struct kipc_queue *queue, struct kipc_msg *msg)
+static __always_inline void kipc_fifo_del(struct kipc_queue *queue, struct kipc_msg *msg)
 {
 	struct hlist_node **link = msg->link.pprev;
 
@@ -203,7 +182,81 @@ static void kipc_fifo_del(struct kipc_queue *queue, struct kipc_msg *msg)
 	if (msg == queue->fifo_last)
 		queue->fifo_last = link == &queue->fifo.first ? NULL :
 				   container_of(link, struct kipc_msg, link.next);
+	if (unlikely(queue->mixed))
+		queue->mixed--;
 	hlist_del_init(&msg->link);
+}
+
+static noinline void kipc_tree_add(struct kipc_queue *queue, struct kipc_msg *msg)
+{
+	kipc_index_insert(&queue->by_type, &msg->node);
+	rb_add_cached(&msg->by_place, &queue->by_place, kipc_by_place_less);
+}
+
+static noinline void kipc_tree_del(struct kipc_queue *queue, struct kipc_msg *msg)
+{
+	kipc_index_erase(&queue->by_type, &msg->node);
+	rb_erase_cached(&msg->by_place, &queue->by_place);
+}
+
+/* How many there are in the fifo, but at most KIPC_MIXED_MAX */
+static unsigned int kipc_fifo_count(const struct kipc_queue *queue)
+{
+	struct kipc_msg *msg = kipc_fifo_first(queue);
+	unsigned int count = 0;
+
+	for (; msg && count < KIPC_MIXED_MAX; msg = kipc_fifo_next(msg))
+		count++;
+	return count;
+}
+
+/*
+ * One of another type than the last one in the fifo, or than others there, is to stand at its end.
+ * False: all of them have one type, and are too many.
+ */
+static noinline bool kipc_fifo_mix(struct kipc_queue *queue)
+{
+	unsigned int count = queue->mixed ?: kipc_fifo_count(queue);
+	struct kipc_msg *msg;
+
+	if (count < KIPC_MIXED_MAX) {
+		queue->mixed = count + 1;
+		return true;
+	}
+	if (!queue->mixed)
+		return false;
+	while ((msg = kipc_fifo_first(queue))) {
+		kipc_fifo_del(queue, msg);
+		kipc_tree_add(queue, msg);
+	}
+	return true;
+}
+
+/* Put a message that is not in the queue there, if it may stand there */
+static __always_inline bool kipc_fifo_add(struct kipc_queue *queue, struct kipc_msg *msg)
+{
+	struct kipc_msg *last = queue->fifo_last;
+
+	if (last) {
+		if (kipc_msg_place(msg) < kipc_msg_place(last))
+			return false;
+		if (unlikely(kipc_msg_type(msg) != kipc_msg_type(last) || queue->mixed)) {
+			if (!kipc_fifo_mix(queue))
+				return false;
+			last = queue->fifo_last;
+		}
+	}
+	if (last) {
+		hlist_add_behind(&msg->link, &last->link);
+	} else {
+		hlist_add_head(&msg->link, &queue->fifo);
+		queue->left = KIPC_RUN_MAX;
+	}
+	RB_CLEAR_NODE(&msg->by_place);
+	queue->fifo_last = msg;
+	if (unlikely(!--queue->left))
+		kipc_fifo_mark(queue, msg);
+	return true;
 }
 
 static noinline struct kipc_msg *kipc_tree_behind(const struct kipc_queue *queue, u64 place)
@@ -308,12 +361,30 @@ static noinline struct kipc_msg *kipc_select_tree(struct kipc_queue *queue,
 	return node_msg(node);
 }
 
+/* The same in a fifo of several types */
+static noinline struct kipc_msg *kipc_select_fifo(struct kipc_queue *queue,
+						  const struct kipc_receiver *receiver)
+{
+	struct kipc_msg *msg, *best = NULL;
+
+	for (msg = kipc_fifo_first(queue); msg; msg = kipc_fifo_next(msg)) {
+		if (!kipc_suits(receiver, kipc_msg_type(msg)))
+			continue;
+		if (receiver->select != KIPC_SELECT_LE)
+			return msg;
+		best = kipc_lowest(best, msg);
+	}
+	return best;
+}
+
 static struct kipc_msg *kipc_select_in(struct kipc_queue *queue,
 				       const struct kipc_receiver *receiver)
 {
 	struct kipc_msg *msg = kipc_fifo_first(queue);
 
-	if (msg && !kipc_suits(receiver, kipc_msg_type(msg)))
+	if (msg && unlikely(queue->mixed))
+		msg = kipc_select_fifo(queue, receiver);
+	else if (msg && !kipc_suits(receiver, kipc_msg_type(msg)))
 		msg = NULL;
 	if (likely(kipc_index_empty(&queue->by_type)))
 		return msg;
@@ -351,18 +422,30 @@ struct kipc_msg *kipc_select_allowed(struct kipc_ep *ep, const struct kipc_recei
 	return NULL;
 }
 
-/* The first by (type, place) behind (@type, @place), of a type up to @last_type */
+/* The first in the fifo by (type, place) behind (@type, @place) */
+static struct kipc_msg *kipc_seek_fifo(struct kipc_queue *queue, u64 type, u64 place)
+{
+	struct kipc_msg *msg = kipc_fifo_first(queue), *best = NULL;
+
+	if (!msg)
+		return NULL;
+	if (!queue->mixed && kipc_msg_type(msg) == type)
+		return kipc_fifo_behind(queue, place);
+	if (!queue->mixed)
+		return kipc_msg_type(msg) > type ? msg : NULL;
+	for (; msg; msg = kipc_fifo_next(msg))
+		if (kipc_msg_type(msg) > type ||
+		    (kipc_msg_type(msg) == type && kipc_msg_place(msg) > place))
+			best = kipc_lowest(best, msg);
+	return best;
+}
+
+/* The same in the queue, of a type up to @last_type */
 static struct kipc_msg *kipc_seek_in(struct kipc_queue *queue, u64 type, u64 place, u64 last_type)
 {
 	struct kipc_msg *msg = node_msg(kipc_index_seek(&queue->by_type, type, place + 1));
-	struct kipc_msg *other = kipc_fifo_first(queue);
 
-	/* All of the fifo has one type */
-	if (other && kipc_msg_type(other) == type)
-		other = kipc_fifo_behind(queue, place);
-	else if (other && kipc_msg_type(other) < type)
-		other = NULL;
-	msg = kipc_lowest(msg, other);
+	msg = kipc_lowest(msg, kipc_seek_fifo(queue, type, place));
 	return msg && kipc_msg_type(msg) <= last_type ? msg : NULL;
 }
 
@@ -670,18 +753,6 @@ static noinline void kipc_unblock(struct kipc_ep *ep, struct kipc_msg *msg)
 		ep->full_from = U64_MAX;
 }
 
-static noinline void kipc_tree_add(struct kipc_queue *queue, struct kipc_msg *msg)
-{
-	kipc_index_insert(&queue->by_type, &msg->node);
-	rb_add_cached(&msg->by_place, &queue->by_place, kipc_by_place_less);
-}
-
-static noinline void kipc_tree_del(struct kipc_queue *queue, struct kipc_msg *msg)
-{
-	kipc_index_erase(&queue->by_type, &msg->node);
-	rb_erase_cached(&msg->by_place, &queue->by_place);
-}
-
 /* @msg has come into the queue, or goes: @by is 1 or -1 */
 static noinline void kipc_cursor_count(struct kipc_cursor *cursor, const struct kipc_msg *msg,
 				       int by)
@@ -690,7 +761,7 @@ static noinline void kipc_cursor_count(struct kipc_cursor *cursor, const struct 
 		cursor->passed += by;
 }
 
-static void kipc_queue_add(struct kipc_queue *queue, struct kipc_msg *msg)
+static __always_inline void kipc_queue_add(struct kipc_queue *queue, struct kipc_msg *msg)
 {
 	if (!kipc_fifo_add(queue, msg))
 		kipc_tree_add(queue, msg);
