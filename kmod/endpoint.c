@@ -789,7 +789,7 @@ static int kipc_open_create(struct kipc_ns *ns, const struct kipc_op_open *op,
 		return PTR_ERR(ep);
 	err = kipc_ns_reserve(ns, ep);
 	if (!err && file->as_mqueue)
-		err = kipc_mqueue_begin(ep);
+		err = kipc_mqueue_begin(ep, file);
 	if (!err)
 		err = kipc_open_join(ep, file, op->rights, NULL);
 	if (!err && address->len)
@@ -837,8 +837,12 @@ static int kipc_open_found(struct kipc_ep *ep, const struct kipc_op_open *op,
 		return -EEXIST;
 	if (op->flags & KIPC_OPEN_ID_ONLY)
 		return kipc_open_look(ep, op);
-	err = file->as_mqueue ? kipc_mqueue_begin(ep) : 0;
-	return err ?: kipc_open_join(ep, file, op->rights, op);
+	if (file->as_mqueue) {
+		err = kipc_open_look(ep, op) ?: kipc_mqueue_begin(ep, file);
+		if (err)
+			return err;
+	}
+	return kipc_open_join(ep, file, op->rights, op);
 }
 
 /* Under ns->mutex: one try to find or create */
@@ -901,12 +905,54 @@ static int kipc_open_file(struct kipc_ns *ns, struct kipc_op_open *op,
 	return err;
 }
 
+/* The operation that has made @ep fails: it goes, unless others have found it and use it by now */
+static void kipc_open_unmake(struct kipc_ep *ep)
+{
+	struct kipc_after after __uninitialized;
+	bool died;
+
+	kipc_lock(ep, &after);
+	died = ep->handles == 1 && ep->arrivals == 1 && !ep->waiters && kipc_ep_kill(ep, &after);
+	kipc_unlock(ep, &after);
+	if (died)
+		kipc_ep_bury(ep);
+}
+
+/* The struct file of a handle, or NULL if only the id is wanted; or ERR_PTR() */
+static struct file *kipc_open_filp(struct kipc_ns *ns, struct kipc_op_open *op,
+				   const struct kipc_address *address, void __user *uop)
+{
+	struct kipc_file *file = kipc_file_new(kipc_ns_get(ns));
+	struct file *filp = NULL;
+	int err;
+
+	if (IS_ERR(file))
+		return ERR_CAST(file);
+	file->as_mqueue = op->flags & KIPC_OPEN_MQUEUE;
+	err = kipc_open_file(ns, op, address, file);
+	if (!err && !(op->flags & KIPC_OPEN_ID_ONLY)) {
+		filp = kipc_handle_new(file, op->name_len ? (const char *)address->bytes : "",
+				       op->flags & KIPC_OPEN_NONBLOCK ? O_NONBLOCK : 0);
+		err = PTR_ERR_OR_ZERO(filp);
+	}
+	if (!err && copy_to_user(uop, op, sizeof(*op)))
+		err = -EFAULT;
+	if (!err && filp)
+		return filp;
+	if (err && op->created)
+		kipc_open_unmake(file->ep);
+	if (IS_ERR_OR_NULL(filp))
+		kipc_file_end(file);
+	else
+		fput(filp);
+	return ERR_PTR(err);
+}
+
 long kipc_ep_open(struct kipc_ns *ns, struct kipc_op_open *op, void __user *uop)
 {
-	bool id_only = op->flags & KIPC_OPEN_ID_ONLY;
+	bool id_only = op->flags & KIPC_OPEN_ID_ONLY, mqueue = op->flags & KIPC_OPEN_MQUEUE;
 	struct kipc_address address = {};
-	struct file *filp = NULL;
-	struct kipc_file *file;
+	struct file *filp;
 	int fd = 0, err;
 
 	err = kipc_open_check(op);
@@ -923,37 +969,21 @@ long kipc_ep_open(struct kipc_ns *ns, struct kipc_op_open *op, void __user *uop)
 		fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0)
 		return fd;
-	file = kipc_file_new(kipc_ns_get(ns));
-	if (IS_ERR(file)) {
-		err = PTR_ERR(file);
-		goto put_fd;
+	/* What is left of it when it fails goes before that does */
+	filp = mqueue ? ERR_PTR(kipc_mqueue_pin()) : NULL;
+	if (!filp) {
+		filp = kipc_open_filp(ns, op, &address, uop);
+		if (mqueue)
+			kipc_mqueue_unpin();
 	}
-	file->as_mqueue = op->flags & KIPC_OPEN_MQUEUE;
-	err = kipc_open_file(ns, op, &address, file);
-	if (!err && !id_only) {
-		filp = kipc_handle_new(file, op->name_len ? (const char *)address.bytes : "",
-				       op->flags & KIPC_OPEN_NONBLOCK ? O_NONBLOCK : 0);
-		err = PTR_ERR_OR_ZERO(filp);
-		if (err == -ERESTARTSYS && op->flags & KIPC_OPEN_NORESTART)
-			err = -EINTR;
-	}
-	if (!err && copy_to_user(uop, op, sizeof(*op)))
-		err = -EFAULT;
-	if (!err && !id_only) {
+	err = PTR_ERR_OR_ZERO(filp);
+	if (err == -ERESTARTSYS && op->flags & KIPC_OPEN_NORESTART)
+		err = -EINTR;
+	if (!err && filp)
 		fd_install(fd, filp);
-		return fd;
-	}
-	/* Its end undoes the rest. Others may have found the endpoint by now */
-	if (err && op->created)
-		kipc_ep_remove(file->ep, false);
-	if (IS_ERR_OR_NULL(filp))
-		kipc_file_end(file);
-	else
-		fput(filp);
-put_fd:
-	if (!id_only)
+	else if (!id_only)
 		put_unused_fd(fd);
-	return err;
+	return err ?: fd;
 }
 
 int kipc_ep_reopen(struct kipc_ep *ep, struct kipc_file *file, u32 rights)

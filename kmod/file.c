@@ -89,6 +89,8 @@ void kipc_file_end(struct kipc_file *file)
 		if (died)
 			kipc_ep_bury(ep);
 	}
+	if (file->inode)
+		iput(file->inode);
 	/* Not with the last reference: calls that linger at their server hold the file */
 	kipc_pool_close(file->pool);
 	kipc_file_put(file);

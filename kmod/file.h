@@ -43,6 +43,7 @@ struct kipc_sigio;
  * @rights: a handle's KIPC_RIGHT_*; constant
  * @badge: a handle's badge; constant
  * @as_mqueue: it is as a file of mqueue(7); constant
+ * @inode: what is to be opened as that, held; NULL: nothing, or that has been done
  * @passed_on: it came by a message: f_cred is who opened the first one; constant
  * @share: a handle's share, that of who made this one; constant
  * @account: the opener's account; constant
@@ -77,6 +78,7 @@ struct kipc_file {
 	u32 rights;
 	u64 badge;
 	bool as_mqueue;
+	struct inode *inode;
 	bool passed_on;
 	struct kipc_share *share;
 	struct kipc_account *account;

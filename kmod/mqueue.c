@@ -107,10 +107,10 @@ static int kipc_mqueue_getattr(struct mnt_idmap *idmap, const struct path *path,
 	stat->dev = inode->i_sb->s_dev;
 	stat->ino = inode->i_ino;
 	stat->nlink = rcu_access_pointer(ep->name) ? 1 : 0;
-	stat->size = i_size_read(inode);
 	stat->blksize = i_blocksize(inode);
 	spin_lock(&ep->lock);
 	kipc_ep_settle(ep);
+	stat->size = i_size_read(inode);
 	stat->mode = (inode->i_mode & ~0777) | ep->mode;
 	stat->uid = ep->uid;
 	stat->gid = ep->gid;
@@ -122,15 +122,15 @@ static int kipc_mqueue_getattr(struct mnt_idmap *idmap, const struct path *path,
 }
 
 /*
- * What the kernel asks the inode itself. Of these an endpoint keeps only the bits of rights;
- * without ep->lock they may be of some time ago.
+ * What the kernel asks the inode itself, and without ep->lock: it may be of some time ago. Of a
+ * mode an endpoint keeps only the bits of rights.
  */
 static void kipc_mqueue_refresh(struct inode *inode, const struct kipc_ep *ep)
 {
 	lockdep_assert_held(&ep->lock);
-	inode->i_mode = (inode->i_mode & ~0777) | ep->mode;
-	inode->i_uid = ep->uid;
-	inode->i_gid = ep->gid;
+	data_race(inode->i_mode = (inode->i_mode & ~0777) | ep->mode);
+	data_race(inode->i_uid = ep->uid);
+	data_race(inode->i_gid = ep->gid);
 }
 
 void kipc_mqueue_changed(struct kipc_ep *ep)
@@ -142,38 +142,50 @@ void kipc_mqueue_changed(struct kipc_ep *ep)
 }
 
 /* By the rules of KIPC_IOC_SET, which for a queue with MQUEUE are those of chmod(2) and chown(2) */
-static int kipc_mqueue_set(struct kipc_ep *ep, const struct iattr *attr)
+static int kipc_mqueue_set(struct kipc_ep *ep, const struct iattr *attr, unsigned int valid)
 {
 	struct kipc_op_stat *op;
 	int err;
 
-	if (!(attr->ia_valid & (ATTR_MODE | ATTR_UID | ATTR_GID)))
+	if (!(valid & (ATTR_MODE | ATTR_UID | ATTR_GID)))
 		return 0;
 	op = kzalloc(sizeof(*op), GFP_KERNEL_ACCOUNT);
 	if (!op)
 		return -ENOMEM;
-	if (attr->ia_valid & ATTR_MODE) {
+	if (valid & ATTR_MODE) {
 		op->what |= KIPC_SET_MODE;
 		op->info.mode = attr->ia_mode & 0777;
 	}
-	if (attr->ia_valid & ATTR_UID) {
+	if (valid & ATTR_UID) {
 		op->what |= KIPC_SET_UID;
 		op->info.uid = from_kuid(current_user_ns(), attr->ia_uid);
 	}
-	if (attr->ia_valid & ATTR_GID) {
+	if (valid & ATTR_GID) {
 		op->what |= KIPC_SET_GID;
 		op->info.gid = from_kgid(current_user_ns(), attr->ia_gid);
 	}
-	err = kipc_ep_set(ep, op, !(attr->ia_valid & ATTR_FORCE));
+	err = kipc_ep_set(ep, op, true);
 	kfree(op);
 	return err;
+}
+
+static int kipc_mqueue_size(const struct inode *inode, loff_t size)
+{
+	/* Of mqueue(7) they are opened without O_LARGEFILE */
+	return inode_newsize_ok(inode, size) ?: size > MAX_NON_LFS ? -EFBIG : 0;
 }
 
 /* What of a mode is no right, as chmod(2) has it */
 static umode_t kipc_mqueue_special(struct mnt_idmap *idmap, const struct inode *inode, umode_t mode)
 {
+	struct kipc_ep *ep = inode->i_private;
+	kgid_t gid;
+
+	spin_lock(&ep->lock);
+	gid = ep->gid;
+	spin_unlock(&ep->lock);
 	mode &= S_ISUID | S_ISGID | S_ISVTX;
-	if (mode & S_ISGID && !in_group_p(inode->i_gid) &&
+	if (mode & S_ISGID && !in_group_p(gid) &&
 	    !capable_wrt_inode_uidgid(idmap, inode, CAP_FSETID))
 		mode &= ~S_ISGID;
 	return mode;
@@ -181,28 +193,27 @@ static umode_t kipc_mqueue_special(struct mnt_idmap *idmap, const struct inode *
 
 static int kipc_mqueue_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr)
 {
+	/* What ia_mode says of rights is then no wish, but what the caller has seen a while ago */
+	bool kill = attr->ia_valid & (ATTR_KILL_SUID | ATTR_KILL_SGID);
+	unsigned int valid = attr->ia_valid, owners = ATTR_TIMES_SET | (kill ? ATTR_MODE : 0);
 	struct inode *inode = d_inode(dentry);
 	struct kipc_ep *ep = inode->i_private;
-	unsigned int valid = attr->ia_valid;
 	umode_t special;
 	int err = 0;
 
-	if (valid & ATTR_SIZE) {
-		err = inode_newsize_ok(inode, attr->ia_size);
-		if (!err && attr->ia_size > MAX_NON_LFS)
-			err = -EFBIG;
-	}
-	if (!err && valid & ATTR_TIMES_SET && !(valid & ATTR_FORCE))
+	if (valid & ATTR_SIZE)
+		err = kipc_mqueue_size(inode, attr->ia_size);
+	if (!err && valid & owners && !(valid & ATTR_FORCE))
 		err = kipc_ep_check(ep, KIPC_MAY_CONTROL);
-	err = err ?: kipc_mqueue_set(ep, attr);
+	err = err ?: kipc_mqueue_set(ep, attr, kill ? valid & ~ATTR_MODE : valid);
 	if (err)
 		return err;
-	if (valid & ATTR_SIZE)
-		truncate_setsize(inode, attr->ia_size);
 	special = valid & ATTR_MODE ? kipc_mqueue_special(idmap, inode, attr->ia_mode) : 0;
 	spin_lock(&ep->lock);
 	if (valid & ATTR_MODE)
-		inode->i_mode = S_IFREG | special | ep->mode;
+		data_race(inode->i_mode = S_IFREG | special | ep->mode);
+	if (valid & ATTR_SIZE)
+		data_race(({ i_size_write(inode, attr->ia_size); 0; }));	/* there are no pages */
 	kipc_ep_settle(ep);
 	if (valid & ATTR_ATIME)
 		ep->times.access = attr->ia_atime.tv_sec;
@@ -220,32 +231,22 @@ static const struct inode_operations kipc_mqueue_inode_operations = {
 	.setattr = kipc_mqueue_setattr,
 };
 
-static int kipc_mqueue_pin(void)
+int kipc_mqueue_pin(void)
 {
 	return simple_pin_fs(&kipc_mqueue_fs, &kipc_mqueue_mount, &kipc_mqueue_pins);
 }
 
-static void kipc_mqueue_unpin(void)
+void kipc_mqueue_unpin(void)
 {
 	simple_release_fs(&kipc_mqueue_mount, &kipc_mqueue_pins);
 }
 
-int kipc_mqueue_begin(struct kipc_ep *ep)
+static struct inode *kipc_mqueue_inode(struct kipc_ep *ep)
 {
-	struct inode *inode;
-	int err;
+	struct inode *inode = new_inode(kipc_mqueue_mount->mnt_sb);
 
-	lockdep_assert_held(&ep->ns->mutex);
-	if (ep->inode)
-		return 0;
-	err = kipc_mqueue_pin();
-	if (err)
-		return err;
-	inode = new_inode(kipc_mqueue_mount->mnt_sb);
-	if (!inode) {
-		kipc_mqueue_unpin();
-		return -ENOMEM;
-	}
+	if (!inode)
+		return NULL;
 	inode->i_private = kipc_ep_get(ep);
 	inode->i_ino = ep->ino;
 	inode->i_mode = S_IFREG;
@@ -253,10 +254,29 @@ int kipc_mqueue_begin(struct kipc_ep *ep)
 	inode->i_flags |= S_PRIVATE;
 	inode->i_op = &kipc_mqueue_inode_operations;
 	inode->i_fop = &kipc_handle_fops;
-	spin_lock(&ep->lock);
-	kipc_mqueue_refresh(inode, ep);
-	ep->inode = inode;
-	spin_unlock(&ep->lock);
+	return inode;
+}
+
+int kipc_mqueue_begin(struct kipc_ep *ep, struct kipc_file *file)
+{
+	struct inode *inode = ep->inode;
+
+	lockdep_assert_held(&ep->ns->mutex);
+	if (!inode) {
+		inode = kipc_mqueue_inode(ep);
+		if (!inode)
+			return -ENOMEM;
+		WARN_ON_ONCE(kipc_mqueue_pin());	/* one more */
+		spin_lock(&ep->lock);
+		kipc_mqueue_refresh(inode, ep);
+		ep->inode = inode;
+		spin_unlock(&ep->lock);
+	}
+	/* That of one that was found dead, perhaps */
+	if (file->inode)
+		iput(file->inode);
+	ihold(inode);
+	file->inode = inode;
 	return 0;
 }
 
@@ -274,52 +294,42 @@ void kipc_mqueue_end(struct kipc_ep *ep)
 	}
 }
 
-/* A dentry called @name for the inode of @file's endpoint, in the mount, which is pinned */
-static struct dentry *kipc_mqueue_dentry(struct kipc_file *file, const char *name)
+/* @file, if @dentry was made by the calling task, for @file to open; else NULL */
+static struct kipc_file *kipc_mqueue_take(struct dentry *dentry)
 {
-	const struct qstr called = QSTR_INIT(name, strlen(name));
-	struct dentry *dentry = d_alloc(kipc_mqueue_mount->mnt_root, &called);
-	struct kipc_ep *ep = file->ep;
-	struct inode *inode;
+	struct kipc_file *file;
 
-	if (!dentry)
-		return ERR_PTR(-ENOMEM);
-	spin_lock(&ep->lock);
-	inode = ep->inode;
-	if (inode)
-		ihold(inode);
-	spin_unlock(&ep->lock);
-	if (!inode) {
-		dput(dentry);
-		return ERR_PTR(-EIDRM);
-	}
-	dentry->d_fsdata = file;
-	d_instantiate(dentry, inode);
-	return dentry;
+	if (READ_ONCE(dentry->d_time) != (unsigned long)current)
+		return NULL;
+	file = dentry->d_fsdata;
+	dentry->d_fsdata = NULL;
+	WRITE_ONCE(dentry->d_time, 0);
+	return file;
 }
 
 struct file *kipc_mqueue_file(struct kipc_file *file, const char *name, unsigned int flags)
 {
+	const struct qstr called = QSTR_INIT(name, strlen(name));
+	struct path path = {
+		.mnt = kipc_mqueue_mount,
+		.dentry = d_alloc(kipc_mqueue_mount->mnt_root, &called),
+	};
 	struct file *filp;
-	struct path path;
-	int err;
 
-	err = kipc_mqueue_pin();
-	if (err)
-		return ERR_PTR(err);
-	path.mnt = kipc_mqueue_mount;
-	path.dentry = kipc_mqueue_dentry(file, name);
-	if (IS_ERR(path.dentry)) {
-		filp = ERR_CAST(path.dentry);
-	} else {
-		filp = dentry_open(&path, flags, current_cred());
-		dput(path.dentry);
-	}
-	kipc_mqueue_unpin();
+	if (!path.dentry)
+		return ERR_PTR(-ENOMEM);
+	path.dentry->d_fsdata = file;
+	path.dentry->d_time = (unsigned long)current;
+	d_instantiate(path.dentry, file->inode);
+	file->inode = NULL;
+	filp = dentry_open(&path, flags, current_cred());
+	/* Without a file: what others have of it by now is theirs */
+	kipc_mqueue_take(path.dentry);
+	dput(path.dentry);
 	return filp;
 }
 
 struct kipc_file *kipc_mqueue_opens(const struct file *filp)
 {
-	return xchg(&filp->f_path.dentry->d_fsdata, NULL);
+	return kipc_mqueue_take(filp->f_path.dentry);
 }

@@ -8,12 +8,14 @@
  * on which there was such a handle has an inode, which it holds until it is buried, and which
  * holds it. Owner, rights and times are the endpoint's, and so is what decides who may do what.
  * Whatever opens the inode is such a handle; its dentry, one for each that KIPC_IOC_OPEN has
- * made, has the name that the queue had then.
+ * made, has the name that the queue had then. Others may open that dentry even before who made
+ * it does: a listener of fanotify(7) is given one of its own.
  *
  * The inodes are in a file system without names, mounted where nobody sees it. Each endpoint with
- * an inode pins the mount, so that all its files are on one device; what else refers to an
- * inode (a file, a descriptor with O_PATH) holds the mount as any path does. With the last of them
- * the super block goes, and with that its reference to the module.
+ * an inode pins the mount, so that all its files are on one device, and so does KIPC_IOC_OPEN
+ * while it lasts; what else refers to an inode (a file, a descriptor with O_PATH) holds the mount
+ * as any path does. With the last of them the super block goes, and with that its reference to
+ * the module.
  */
 #ifndef _KIPC_MQUEUE_H
 #define _KIPC_MQUEUE_H
@@ -22,15 +24,21 @@ struct file;
 struct kipc_ep;
 struct kipc_file;
 
-/* Under ns->mutex, for one in its tables or not yet: let @ep have an inode. -ENOMEM */
-int kipc_mqueue_begin(struct kipc_ep *ep);
+int kipc_mqueue_pin(void);
+void kipc_mqueue_unpin(void);
+/*
+ * By who has a pin, under ns->mutex, for an endpoint in its tables or not yet: let @ep have an
+ * inode, which @file is to open. -ENOMEM
+ */
+int kipc_mqueue_begin(struct kipc_ep *ep, struct kipc_file *file);
 /* It has ended, or has never lived: it has none any more */
 void kipc_mqueue_end(struct kipc_ep *ep);
 /* Under ep->lock: owner or mode have changed at ep->changed */
 void kipc_mqueue_changed(struct kipc_ep *ep);
 /*
- * A struct file with O_* @flags for @file, a handle on its endpoint; its link says @name once
- * the queue has none any more. Or ERR_PTR(): -EIDRM if it was buried, and see kipc_handle_new().
+ * By who has had a pin since kipc_mqueue_begin(): a struct file with O_* @flags for @file, a
+ * handle on its endpoint; its link says @name once the queue has none any more. Or ERR_PTR(), see
+ * kipc_handle_new()
  */
 struct file *kipc_mqueue_file(struct kipc_file *file, const char *name, unsigned int flags);
 /* Whose struct file @filp, which is being opened, is to be; NULL: nobody's who is there yet */

@@ -5,6 +5,7 @@
  */
 #include <linux/capability.h>
 #include <linux/mount.h>
+#include <sys/fanotify.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
@@ -462,6 +463,24 @@ TEST_F(file, futimens_counts_until_something_happens)
 	}
 }
 
+TEST_F(file, reading_after_a_message_is_no_modification)
+{
+	mqd_t queue = make_queue(self->name, O_RDWR, 1);
+	char text[128];
+	struct stat st;
+	time_t now;
+
+	ASSERT_LE(0, queue);
+	EXPECT_WORKS(put(queue, "x", 0));
+	usleep(1100000);
+	now = time(NULL);
+	EXPECT_LT(0, read(queue, text, sizeof(text)));
+	st = status_of(queue);
+	EXPECT_LE(now, st.st_atime);
+	EXPECT_LE(now, st.st_ctime);
+	EXPECT_GT(now, st.st_mtime);
+}
+
 TEST_F(file, name_that_goes_changes_no_time)
 {
 	mqd_t queue = make_queue(self->name, O_RDWR, 1);
@@ -563,6 +582,14 @@ static mode_t special(mqd_t queue)
 	return status_of(queue).st_mode & 07000;
 }
 
+static long open_and_truncate(void *arg)
+{
+	struct shared *shared = arg;
+	mqd_t queue = mq_open(shared->name, O_WRONLY);
+
+	return queue < 0 ? -errno : outcome(ftruncate(queue, 80));
+}
+
 TEST_F(file, mode_has_more_than_rights)
 {
 	struct changing *to = kt_new(struct changing);
@@ -593,6 +620,11 @@ TEST_F(file, mode_has_more_than_rights)
 	EXPECT_EQ(07000, (int)special(to->queue));
 	EXPECT_EQ(0, ftruncate(to->queue, 80));
 	EXPECT_EQ(07000, (int)special(to->queue));
+	/* ... or another has written it */
+	EXPECT_WORKS(fchmod(to->queue, 07630));
+	EXPECT_EQ(0, kt_run(AS_B, open_and_truncate, self->shared));
+	EXPECT_EQ(S_ISVTX, (int)special(to->queue));
+	EXPECT_EQ((mode_t)0630, status_of(to->queue).st_mode & 0777);
 }
 
 /* ---- locks and leases ---- */
@@ -731,6 +763,59 @@ TEST_F(file, leases_are_the_queue_s)
 	EXPECT_LE(0, other);
 	EXPECT_WORKS(mq_close(other));
 	EXPECT_FAILS(EAGAIN, mq_open(self->name, O_WRONLY | O_NONBLOCK));
+}
+
+/* ---- who decides whether it may be opened ---- */
+
+/* A listener of fanotify(7) says this when it is asked, and sees the queue by a file of its own */
+static bool decides(int listener, uint32_t what)
+{
+	struct fanotify_event_metadata event;
+	struct fanotify_response response;
+	bool right;
+
+	if (read(listener, &event, sizeof(event)) != sizeof(event) || event.mask != FAN_OPEN_PERM)
+		return false;
+	response = (struct fanotify_response){ event.fd, what };
+	right = !queued(event.fd) &&
+		write(listener, &response, sizeof(response)) == sizeof(response) &&
+		!queued(event.fd);
+	return !close(event.fd) && right;
+}
+
+TEST_F(file, listener_decides_who_opens_it)
+{
+	mqd_t queue = make_queue(self->name, O_RDWR, 1);
+	struct fanotify_event_metadata event;
+	struct kt_job *job;
+	char path[64];
+	int listener;
+
+	ASSERT_LE(0, queue);
+	/* Not all kernels have that (CONFIG_FANOTIFY_ACCESS_PERMISSIONS) */
+	listener = fanotify_init(FAN_CLASS_CONTENT | FAN_CLOEXEC, O_RDONLY | O_LARGEFILE);
+	ASSERT_TRUE(listener >= 0 || errno == ENOSYS || errno == EINVAL);
+	if (listener < 0)
+		return;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", queue);
+	if (fanotify_mark(listener, FAN_MARK_ADD, FAN_OPEN_PERM, AT_FDCWD, path)) {
+		ASSERT_EQ(EINVAL, errno);
+		return;
+	}
+	for (unsigned int i = 0; i < 4; i++) {
+		job = kt_start(KT_FORK, open_slowly, self->shared);
+		EXPECT_TRUE(decides(listener, i & 1 ? FAN_ALLOW : FAN_DENY));
+		EXPECT_EQ(i & 1 ? 0 : -EPERM, kt_join(job));
+	}
+	/* Who is killed while the listener looks */
+	job = kt_start(KT_FORK, open_slowly, self->shared);
+	ASSERT_EQ((ssize_t)sizeof(event), read(listener, &event, sizeof(event)));
+	EXPECT_EQ(KT_DIED - SIGKILL, kt_kill(job));
+	EXPECT_EQ(0, queued(event.fd));
+	EXPECT_WORKS(close(event.fd));
+	EXPECT_WORKS(close(listener));
+	EXPECT_WORKS(put(queue, "x", 0));
+	EXPECT_TRUE(next_is(queue, "x", 0));
 }
 
 /* ---- many at once ---- */

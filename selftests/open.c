@@ -1452,7 +1452,8 @@ TEST_F(open, a_full_descriptor_table_leaves_nothing_behind)
 
 TEST_F(open, a_fault_leaves_nothing_behind)
 {
-	static const uint32_t flags[] = { 0, KIPC_OPEN_PERSIST, KIPC_OPEN_KEEP_BY_ANY };
+	static const uint32_t flags[] = { 0, KIPC_OPEN_PERSIST, KIPC_OPEN_KEEP_BY_ANY,
+					  KIPC_OPEN_MQUEUE };
 	unsigned int fds = kt_open_fds();
 	uint32_t at = 0, before = 0, after = 0;
 

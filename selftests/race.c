@@ -5,6 +5,7 @@
  * nothing may be left.
  */
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "harness.h"
@@ -533,6 +534,51 @@ TEST_F(race, p08_remove_against_open_as_mqueue)
 		}
 		close(first);
 	}
+}
+
+#define NAME	"race-failed-open"
+
+static struct kipc_op_open *untellable;	/* what was made, as it cannot be written */
+
+static void act_open_and_fail(unsigned int round)
+{
+	(void)round;
+	rival.ret = kt_open(rival.fd, untellable);
+	__atomic_store_n(&rival.id, 1, __ATOMIC_RELEASE);
+}
+
+/* Who finds an endpoint whose maker is told that he has made none keeps it */
+TEST_F(race, p01_failing_open_against_open)
+{
+	int fd;
+
+	untellable = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, (void *)untellable);
+	*untellable = (struct kipc_op_open){
+		.flags = KIPC_OPEN_CREATE | KIPC_OPEN_EXCL | KIPC_OPEN_KEEP_BY_ANY,
+		.rights = KT_ALL_RIGHTS, .mode = 0600, KT_NAME(NAME),
+	};
+	ASSERT_EQ(0, mprotect(untellable, 4096, PROT_READ));
+	rival.fd = self->dev;
+	begin(act_open_and_fail, 10 * ROUNDS);
+	for (unsigned int i = 0; i < 10 * ROUNDS; i++) {
+		rival.id = 0;
+		go();
+		do
+			fd = (int)kt_openl(self->dev, .rights = KIPC_RIGHT_SEND, KT_NAME(NAME));
+		while (fd == -ENOENT && !__atomic_load_n(&rival.id, __ATOMIC_ACQUIRE));
+		done();
+		ASSERT_EQ(-EFAULT, rival.ret);
+		if (fd < 0) {
+			ASSERT_EQ(-ENOENT, fd);
+		} else {
+			ASSERT_EQ(0, kt_send(fd, 0, 1, 0, "m", 1));
+			close(fd);
+		}
+		/* ... as long as he has it */
+		ASSERT_EQ(-ENOENT, kt_openl(self->dev, .rights = KIPC_RIGHT_SEND, KT_NAME(NAME)));
+	}
+	munmap(untellable, 4096);
 }
 
 static void act_shutdown(unsigned int round)

@@ -482,7 +482,8 @@ struct kipc_endpoint {
  * too many handles), EDQUOT (user_endpoints_max or user_capacity_max, or the
  * caller's part of the handles), EMSGSIZE
  * (@attr beyond msg_max or capacity_max), EMFILE, ENFILE, ENAMETOOLONG, and
- * with KIPC_OPEN_WAIT the errors of waiting. After an error nothing was made.
+ * with KIPC_OPEN_WAIT the errors of waiting. After an error nothing was made, but an
+ * endpoint that others use already (EFAULT, ENOMEM, ENFILE, with MQUEUE EAGAIN and signals).
  */
 struct kipc_op_open {
 	__u32 flags;
