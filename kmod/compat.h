@@ -56,6 +56,9 @@ static inline void kipc_eventfd_signal(struct eventfd_ctx *ctx)
 #define PID_FS_MAGIC 0x50494446
 #endif
 
+/* For mqueue(7): on newer kernels a file that loses its name has changed (7.2; not yet 6.12) */
+#define KIPC_UNLINK_CHANGES (LINUX_VERSION_CODE >= KERNEL_VERSION(6, 19, 0))
+
 /* From 6.16 on these look like regular files, and are marked */
 #ifndef IS_ANON_FILE
 static inline bool kipc_is_anon(const struct inode *inode)

@@ -1183,6 +1183,10 @@ struct kipc_change {
 #define KIPC_SET_ALL (KIPC_SET_MODE | KIPC_SET_UID | KIPC_SET_GID | KIPC_SET_CAPACITY |	\
 		      KIPC_SET_KEY | KIPC_SET_NAME)
 
+/* What changes a file of mqueue(7) */
+#define KIPC_SET_FILE (KIPC_SET_MODE | KIPC_SET_UID | KIPC_SET_GID |			\
+		       (KIPC_UNLINK_CHANGES ? KIPC_SET_NAME : 0))
+
 /* What can be known without the endpoint */
 static int kipc_set_parse(struct kipc_change *change, const struct kipc_op_stat *op)
 {
@@ -1404,7 +1408,7 @@ static bool kipc_set_commit(struct kipc_ep *ep, struct kipc_change *change)
 		kipc_set_payer(ep, change);
 	}
 	ep->changed = ktime_get_real_seconds();
-	if (change->what & (KIPC_SET_MODE | KIPC_SET_UID | KIPC_SET_GID))
+	if (change->what & KIPC_SET_FILE)
 		kipc_mqueue_changed(ep);
 	/* A new owner is bound by no share; a new capacity may have room */
 	after.room = true;

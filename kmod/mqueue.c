@@ -171,7 +171,7 @@ static int kipc_mqueue_set(struct kipc_ep *ep, const struct iattr *attr, unsigne
 
 static int kipc_mqueue_size(const struct inode *inode, loff_t size)
 {
-	/* Of mqueue(7) they are opened without O_LARGEFILE */
+	/* The largest in a file system of mqueue(7), whose s_maxbytes is no other */
 	return inode_newsize_ok(inode, size) ?: size > MAX_NON_LFS ? -EFBIG : 0;
 }
 

@@ -33,7 +33,7 @@ void kipc_mqueue_unpin(void);
 int kipc_mqueue_begin(struct kipc_ep *ep, struct kipc_file *file);
 /* It has ended, or has never lived: it has none any more */
 void kipc_mqueue_end(struct kipc_ep *ep);
-/* Under ep->lock: owner or mode have changed at ep->changed */
+/* Under ep->lock: owner or mode, or what else is told as st_ctime, have changed at ep->changed */
 void kipc_mqueue_changed(struct kipc_ep *ep);
 /*
  * By who has had a pin since kipc_mqueue_begin(): a struct file with O_* @flags for @file, a

@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <sys/vfs.h>
 
 #include "dropin_posixmq.h"
@@ -481,14 +482,24 @@ TEST_F(file, reading_after_a_message_is_no_modification)
 	EXPECT_GT(now, st.st_mtime);
 }
 
-TEST_F(file, name_that_goes_changes_no_time)
+/* Is the kernel this old? Its own queues are not in all what they were */
+static bool older_than(int major, int minor)
+{
+	int first, second;
+	struct utsname system;
+
+	kt_need(!uname(&system) && sscanf(system.release, "%d.%d", &first, &second) == 2);
+	return first < major || (first == major && second < minor);
+}
+
+TEST_F(file, name_that_goes_changes_no_other_time)
 {
 	mqd_t queue = make_queue(self->name, O_RDWR, 1);
 	struct stat st = status_of(queue);
 
 	usleep(1100000);
 	EXPECT_WORKS(mq_unlink(self->name));
-	EXPECT_EQ(st.st_ctime, status_of(queue).st_ctime);
+	EXPECT_EQ(older_than(6, 19), st.st_ctime == status_of(queue).st_ctime);
 	EXPECT_EQ(st.st_atime, status_of(queue).st_atime);
 	EXPECT_WORKS(fchmod(queue, 0640));
 	EXPECT_LT(st.st_ctime, status_of(queue).st_ctime);
@@ -555,7 +566,6 @@ TEST_F(file, size_is_what_ftruncate_says)
 	EXPECT_EQ(1, queued(queue));
 	EXPECT_FAILS(EINVAL, ftruncate(other, 6));
 	EXPECT_FAILS(EINVAL, ftruncate(queue, -1));
-	EXPECT_FAILS(EINVAL, ftruncate64(queue, 1LL << 40));
 	what.oflag = O_RDWR | O_LARGEFILE;
 	large = (int)reopen(&what);
 	EXPECT_FAILS(EFBIG, ftruncate64(large, 1LL << 40));
@@ -729,6 +739,10 @@ TEST_F(file, leases_are_the_queue_s)
 	sigemptyset(&set);
 	sigaddset(&set, SIGIO);
 	ASSERT_EQ(0, sigprocmask(SIG_BLOCK, &set, NULL));
+	if (!older_than(7, 0)) {
+		EXPECT_FAILS(EINVAL, fcntl(queue, F_SETLEASE, F_WRLCK));
+		return;
+	}
 	EXPECT_FAILS(EAGAIN, fcntl(queue, F_SETLEASE, F_RDLCK));
 	other = mq_open(self->name, O_RDONLY);
 	EXPECT_FAILS(EAGAIN, fcntl(other, F_SETLEASE, F_RDLCK));

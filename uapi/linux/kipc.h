@@ -450,9 +450,10 @@ struct kipc_endpoint {
  * if PERSIST; its state read or NOTIFY: only st_atime and st_ctime) and changed. fchmod(2) and
  * fchown(2) are SET as on a device file, which needs no right of the handle; more of a mode than
  * 0777, the size that ftruncate(2) and the times that futimens(2) sets are told, and mean
- * nothing. Locks and leases are of all such files of the endpoint: where somebody
- * has a lease, see F_SETLEASE of fcntl(2), OPEN waits until that is given up, or broken as
- * /proc/sys/fs/lease-break-time says; with NONBLOCK it is EAGAIN.
+ * nothing. Locks are of all such files of the endpoint, and so are leases, where the kernel has
+ * them for mqueue(7) (7.2 has not): where somebody has one, see F_SETLEASE of fcntl(2), OPEN waits
+ * until that is given up, or broken as /proc/sys/fs/lease-break-time says; with NONBLOCK it is
+ * EAGAIN.
  * Not with ID_ONLY or SYSV (EINVAL).
  *
  * Who may do what with an endpoint that is created so follows the rules of mqueue(7): it belongs
