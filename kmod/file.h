@@ -109,7 +109,7 @@ struct kipc_file {
 /* A new one without a struct file; takes over the reference to @ns; or ERR_PTR() */
 struct kipc_file *kipc_file_new(struct kipc_ns *ns);
 void kipc_file_put(struct kipc_file *file);
-/* What its struct file's end does, for one that has got none: leave the endpoint, if it is on one */
+/* What the end of its struct file does, for one that has got none */
 void kipc_file_end(struct kipc_file *file);
 /*
  * A struct file with O_* @flags for a handle that is on its endpoint, which has, or had, the name

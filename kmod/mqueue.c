@@ -128,9 +128,9 @@ static int kipc_mqueue_getattr(struct mnt_idmap *idmap, const struct path *path,
 static void kipc_mqueue_refresh(struct inode *inode, const struct kipc_ep *ep)
 {
 	lockdep_assert_held(&ep->lock);
-	data_race(inode->i_mode = (inode->i_mode & ~0777) | ep->mode);
-	data_race(inode->i_uid = ep->uid);
-	data_race(inode->i_gid = ep->gid);
+	data_race(inode->i_mode = (inode->i_mode & ~0777) | ep->mode);	/* see above */
+	data_race(inode->i_uid = ep->uid);	/* likewise */
+	data_race(inode->i_gid = ep->gid);	/* likewise */
 }
 
 void kipc_mqueue_changed(struct kipc_ep *ep)
@@ -210,10 +210,11 @@ static int kipc_mqueue_setattr(struct mnt_idmap *idmap, struct dentry *dentry, s
 		return err;
 	special = valid & ATTR_MODE ? kipc_mqueue_special(idmap, inode, attr->ia_mode) : 0;
 	spin_lock(&ep->lock);
+	/* As in kipc_mqueue_refresh(); there are no pages */
 	if (valid & ATTR_MODE)
-		data_race(inode->i_mode = S_IFREG | special | ep->mode);
+		data_race(inode->i_mode = S_IFREG | special | ep->mode); /* see above */
 	if (valid & ATTR_SIZE)
-		data_race(({ i_size_write(inode, attr->ia_size); 0; }));	/* there are no pages */
+		data_race(({ i_size_write(inode, attr->ia_size); 0; })); /* see above */
 	kipc_ep_settle(ep);
 	if (valid & ATTR_ATIME)
 		ep->times.access = attr->ia_atime.tv_sec;

@@ -2037,7 +2037,6 @@ TEST_F(mq, of_two_who_unlink_one_has_done_it)
 	EXPECT_EQ(made, gone);
 }
 
-
 static volatile bool stop;
 
 static void *open_and_close(void *arg)

@@ -484,7 +484,7 @@ struct kipc_endpoint {
  * caller's part of the handles), EMSGSIZE
  * (@attr beyond msg_max or capacity_max), EMFILE, ENFILE, ENAMETOOLONG, and
  * with KIPC_OPEN_WAIT the errors of waiting. After an error nothing was made, but an
- * endpoint that others use already (EFAULT, ENOMEM, ENFILE, with MQUEUE EAGAIN and signals).
+ * endpoint that others have found and use already.
  */
 struct kipc_op_open {
 	__u32 flags;
