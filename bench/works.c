@@ -392,6 +392,7 @@ static const unsigned int dropin_rpc_sizes[] = { 64, 4096, 0 };
 /* Up to MSGMAX, as it is everywhere */
 static const unsigned int dropin_oneway_sizes[] = { 64, 4096, 8192, 0 };
 static const unsigned int dropin_typed_depths[] = { 10, 100, 1000, 10000, 0 };
+static const unsigned int dropin_waiter_counts[] = { 10, 100, 1000, 0 };
 static const unsigned int prio_depths[] = { 10, 1000, 0 };
 static const unsigned int burst_depths[] = { 10, 1000, 0 };
 
@@ -414,6 +415,7 @@ const struct work dropin_works[] = {
 	{ "dropin/sysv/one-way", prepare_oneway, dropin_oneway_sizes, false, &sysv },
 	{ "dropin/sysv/burst", prepare_burst, burst_depths, true, &sysv },
 	{ "dropin/sysv/typed", prepare_typed, dropin_typed_depths, true, &sysv },
+	{ "dropin/sysv/waiters", prepare_waiters, dropin_waiter_counts, false, &sysv },
 	{ "dropin/mq/rpc", prepare_rpc, dropin_rpc_sizes, false, &mq },
 	{ "dropin/mq/one-way", prepare_oneway, dropin_oneway_sizes, false, &mq },
 	{ "dropin/mq/burst", prepare_burst, burst_depths, true, &mq },

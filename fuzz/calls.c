@@ -336,7 +336,7 @@ static long do_next(unsigned int actor, const struct op *op)
 
 static long do_sum(unsigned int actor, const struct op *op)
 {
-	struct kipc_op_sum data = { .with = value32(op, A_WHAT), .flags = value32(op, A_FLAGS) };
+	struct kipc_op_sum data = { .flags = value32(op, A_FLAGS) };
 	long ret = call(actor, op, &data);
 
 	if (ret >= 0)
@@ -349,7 +349,7 @@ static long do_send(unsigned int actor, const struct op *op)
 	struct kipc_op_send data = {
 		.flags = value32(op, A_FLAGS),
 		.endpoint = value32(op, A_ID),
-		.type = value(op, A_TYPE),
+		.type = op->arg[A_FLAGS] & KIPC_MSGBUF ? 0 : value(op, A_TYPE),
 		.prio = value32(op, A_PRIO),
 		.deadline = deadline(op, op->arg[A_FLAGS] & KIPC_REALTIME),
 		.payload = payload(actor, op, false),
@@ -387,9 +387,12 @@ static long do_recv(unsigned int actor, const struct op *op)
 	data.type = value(op, A_TYPE);
 	data.after = value(op, A_AFTER);
 	data.after_type = value(op, A_TYPE2);
+	if (data.flags & KIPC_MSGBUF)
+		data.result = 0;
 	ret = call(actor, op, &data);
 	files_end(actor, op, NULL, &data.payload, ret);
-	keep_token(op, result.token);
+	if (!(data.flags & KIPC_PRIO_ONLY))
+		keep_token(op, result.token);
 	return ret;
 }
 

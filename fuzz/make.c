@@ -167,12 +167,14 @@ static uint64_t make_message_flags(const struct op *op)
 		return chance(95) ? 0 : flags;
 	if (!chance(3))
 		flags &= ~(uint64_t)(KIPC_LEASE | KIPC_EVENTS);
+	if (!chance(20))
+		flags &= ~(uint64_t)(KIPC_MSGBUF | KIPC_PRIO_ONLY);
 	if (chance(4))
 		return flags;
 	switch (op->kind) {
 	case OP_SEND:
 		return flags & (KIPC_NONBLOCK | KIPC_REALTIME | KIPC_NORESTART | KIPC_SYNC |
-				KIPC_NOENT);
+				KIPC_NOENT | KIPC_MSGBUF);
 	case OP_SEND_BATCH:
 		return flags & (KIPC_NONBLOCK | KIPC_REALTIME | KIPC_NORESTART);
 	case OP_RPC:
@@ -181,7 +183,8 @@ static uint64_t make_message_flags(const struct op *op)
 	default:
 		flags &= ~(uint64_t)(KIPC_SYNC | KIPC_IDEMPOTENT | KIPC_ASYNC | KIPC_NEXT);
 		if (op->kind != OP_RECV)
-			flags &= ~(uint64_t)(KIPC_PEEK | KIPC_INDEX);
+			flags &= ~(uint64_t)(KIPC_PEEK | KIPC_INDEX | KIPC_MSGBUF |
+					     KIPC_PRIO_ONLY);
 		if (flags & KIPC_INDEX || (flags & KIPC_PEEK && chance(30))) {
 			flags |= KIPC_PEEK | KIPC_INDEX;
 			flags &= ~(uint64_t)(KIPC_TYPE_EQ | KIPC_TYPE_LE | KIPC_TYPE_NE);

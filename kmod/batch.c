@@ -211,7 +211,8 @@ static long kipc_recv_batch_run(struct kipc_recv_batch *batch, unsigned int coun
 
 static int kipc_recv_batch_check(const struct kipc_op_recv_batch *op)
 {
-	if (op->flags & KIPC_PEEK || op->pad | op->reserved[0] | op->reserved[1])
+	if (op->flags & (KIPC_PEEK | KIPC_MSGBUF | KIPC_PRIO_ONLY) ||
+	    op->pad | op->reserved[0] | op->reserved[1])
 		return -EINVAL;
 	return kipc_batch_check(op->count, op->results, op->len);
 }
@@ -325,6 +326,8 @@ static unsigned int kipc_send_batch_post(struct kipc_send_batch *batch, unsigned
 	*err = kipc_lock_share(ep, batch->file, &after, &share);
 	if (!*err && !batch->file->ep)
 		*err = kipc_ep_permission(ep, KIPC_MAY_SEND);
+	if (unlikely(ep->flags & KIPC_ENDPOINT_SYSV) && !*err)
+		kipc_ep_note_msgmax(ep);
 	while (!*err && !*waiting && from < batch->nr) {
 		struct kipc_msg *msg = batch->msgs[from];
 

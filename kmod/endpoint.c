@@ -403,6 +403,7 @@ static struct kipc_ep *kipc_ep_alloc(struct kipc_ns *ns)
 	refcount_set(&ep->ref, 1);
 	ep->ns = kipc_ns_get(ns);
 	ep->ino = get_next_ino();
+	RB_CLEAR_NODE(&ep->by_id);
 	spin_lock_init(&ep->lock);
 	mutex_init(&ep->cursor_mutex);
 	ep->changed = ktime_get_real_seconds();
@@ -480,7 +481,7 @@ static u32 kipc_ep_flags(const struct kipc_op_open *op)
  * another namespace, whose limit he may be free to choose, it is no more than that. Only when the
  * creator's has ended can another one have its number; that of the initial one is never free.
  */
-u32 kipc_ep_msgmax(struct kipc_ep *ep)
+u32 kipc_ep_msgmax(const struct kipc_ep *ep)
 {
 	const struct ipc_namespace *ns = current->nsproxy->ipc_ns;
 	u32 seen = READ_ONCE(ep->msgmax), msgmax;
@@ -488,11 +489,16 @@ u32 kipc_ep_msgmax(struct kipc_ep *ep)
 	if (!IS_ENABLED(CONFIG_SYSVIPC))
 		return seen;
 	msgmax = READ_ONCE(ns->msg_ctlmax);
-	if (ns->ns.inum != ep->ipc_ns)
-		return min(msgmax, seen);
-	if (msgmax != seen)
-		WRITE_ONCE(ep->msgmax, msgmax);
-	return msgmax;
+	return ns->ns.inum == ep->ipc_ns ? msgmax : min(msgmax, seen);
+}
+
+void kipc_ep_note_msgmax(struct kipc_ep *ep)
+{
+	const struct ipc_namespace *ns = current->nsproxy->ipc_ns;
+
+	if (IS_ENABLED(CONFIG_SYSVIPC) && ns->ns.inum == ep->ipc_ns &&
+	    READ_ONCE(ns->msg_ctlmax) != ep->msgmax)
+		WRITE_ONCE(ep->msgmax, READ_ONCE(ns->msg_ctlmax));
 }
 
 static void kipc_ep_init_msgmax(struct kipc_ep *ep)
@@ -504,7 +510,7 @@ static void kipc_ep_init_msgmax(struct kipc_ep *ep)
 	ep->msgmax = MSGMAX;
 	if (IS_ENABLED(CONFIG_SYSVIPC)) {
 		ep->ipc_ns = current->nsproxy->ipc_ns->ns.inum;
-		kipc_ep_msgmax(ep);
+		kipc_ep_note_msgmax(ep);
 	}
 }
 

@@ -173,11 +173,12 @@ struct kipc_cursor {
  * @ino: number of its inodes, unlike that of others in all namespaces; constant
  * @flags: KIPC_ENDPOINT_*; constant
  * @ipc_ns: with SYSV, the number of its creator's ipc namespace; constant
- * @msgmax: kernel.msgmax there, when last looked at; U32_MAX without SYSV. No lock: READ_ONCE(),
- *	WRITE_ONCE()
+ * @msgmax: kernel.msgmax there, when last looked at; U32_MAX without SYSV. Written under @lock,
+ *	read without: WRITE_ONCE(), READ_ONCE()
  * @cuid: creator; constant
  * @cgid: creator's group; constant
  * @withdrawn: it is out of the namespace's tables (ns->mutex)
+ * @by_id: SYSV: its place in ns->sysv, or empty (ns->mutex)
  * @key: its binding by key, or NULL (ns->mutex for writing, RCU for reading)
  * @name: its binding by name, or NULL (the same)
  * @account: who pays for its existence until it is buried (ns->mutex)
@@ -214,7 +215,8 @@ struct kipc_cursor {
  * @sent: PERSIST: the last message
  * @received: PERSIST: the last receive
  * @used: the time of the later of those two; 0: none since @times were set
- * @inode: of its files of mqueue(7), see mqueue.h, or NULL (written with ns->mutex, too)
+ * @inode: of its files of mqueue(7), see mqueue.h, or NULL (set with ns->mutex, too, and cleared
+ *	when nobody finds it any more)
  * @times: what those tell, unless @used tells more; see kipc_ep_settle()
  * @want_room: there was no room for somebody who asked, or after a send, and those in
  *	@write_wait were not woken since
@@ -247,6 +249,7 @@ struct kipc_ep {
 	kuid_t cuid;
 	kgid_t cgid;
 	bool withdrawn;
+	struct rb_node by_id;
 	struct kipc_binding __rcu *key;
 	struct kipc_binding __rcu *name;
 	struct kipc_account *account;
@@ -360,9 +363,9 @@ bool kipc_ep_leave(struct kipc_ep *ep, struct kipc_file *file, struct kipc_after
 
 /* @pid has just done at @ep, which is PERSIST, what @stamp, one of @ep, is of */
 void kipc_ep_stamp(struct kipc_ep *ep, struct kipc_stamp *stamp, struct pid *pid);
-/* Let @ep->times tell of all that has happened so far: before something else changes them */
+/* Under ep->lock: let @ep->times tell of all that has happened so far, before they are changed */
 void kipc_ep_settle(struct kipc_ep *ep);
-/* Its state was read, or whom it notifies has changed: to mqueue(7) that is an access */
+/* Likewise: its state was read, or whom it notifies has changed. To mqueue(7) that is an access */
 void kipc_ep_accessed(struct kipc_ep *ep);
 
 /* Mark dead, once: true if this call did it */
@@ -389,7 +392,9 @@ static inline void kipc_share_get(struct kipc_ep *ep, struct kipc_share *share)
 }
 
 /* What kernel.msgmax lets the calling task send to a SYSV endpoint */
-u32 kipc_ep_msgmax(struct kipc_ep *ep);
+u32 kipc_ep_msgmax(const struct kipc_ep *ep);
+/* The calling task, which may, sends something to @ep, which is SYSV: note what it is there */
+void kipc_ep_note_msgmax(struct kipc_ep *ep);
 
 /*
  * The largest message that @ep takes from the calling task. What is not larger must be compared

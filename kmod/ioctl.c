@@ -28,7 +28,7 @@ static_assert(sizeof(struct kipc_op_restrict) == 32);
 static_assert(sizeof(struct kipc_op_stat) == 456);
 static_assert(sizeof(struct kipc_op_remove) == 8);
 static_assert(sizeof(struct kipc_op_next) == 8);
-static_assert(sizeof(struct kipc_op_sum) == 48);
+static_assert(sizeof(struct kipc_op_sum) == 32);
 static_assert(sizeof(struct kipc_op_send) == 80);
 static_assert(sizeof(struct kipc_op_recv) == 96);
 static_assert(sizeof(struct kipc_op_rpc) == 144);
@@ -178,9 +178,12 @@ static long kipc_op_remove(struct kipc_file *file, struct kipc_op_remove *op, vo
 	return err;
 }
 
-/* The first endpoint from @index on with an id above @after that the caller may see, held */
-static struct kipc_ep *kipc_next_seen(struct kipc_file *file, u32 index, u32 after)
+/* The first endpoint with an id above @after that the caller may see, held */
+static struct kipc_ep *kipc_next_seen(struct kipc_file *file, u32 after)
 {
+	/* The index of one that has ended may be in use again */
+	u32 index = kipc_id_index(after);
+
 	for (;;) {
 		struct kipc_ep *ep = kipc_ns_first(file->ns, index);
 
@@ -204,8 +207,7 @@ static long kipc_op_next(struct kipc_file *file, struct kipc_op_next *op, void _
 		return -EBADF;
 	if (op->flags)
 		return -EINVAL;
-	/* The index of one that has ended may be in use again */
-	ep = kipc_next_seen(file, kipc_id_index(op->id), op->id);
+	ep = kipc_next_seen(file, op->id);
 	if (IS_ERR(ep))
 		return PTR_ERR(ep);
 	op->id = ep->id;
@@ -213,47 +215,17 @@ static long kipc_op_next(struct kipc_file *file, struct kipc_op_next *op, void _
 	return copy_to_user(uop, op, sizeof(*op)) ? -EFAULT : 0;
 }
 
-#define KIPC_ENDPOINT_FLAGS (KIPC_ENDPOINT_PERSIST | KIPC_ENDPOINT_KEEP_BY_ANY |		\
-			     KIPC_ENDPOINT_RENDEZVOUS | KIPC_ENDPOINT_ONEWAY |		\
-			     KIPC_ENDPOINT_FILES | KIPC_ENDPOINT_FIRST_COME |			\
-			     KIPC_ENDPOINT_MQUEUE | KIPC_ENDPOINT_SYSV)
-
-static void kipc_sum_add(struct kipc_op_sum *op, struct kipc_ep *ep)
-{
-	if ((ep->flags & op->with) != op->with || ep->flags & op->without)
-		return;
-	op->endpoints++;
-	op->last = ep->id;
-	spin_lock(&ep->lock);
-	op->msgs += ep->msgs;
-	op->bytes += ep->bytes;
-	spin_unlock(&ep->lock);
-}
-
 static long kipc_op_sum(struct kipc_file *file, struct kipc_op_sum *op, void __user *uop)
 {
-	struct kipc_ep *ep;
-	u32 index = 0;
+	int err;
 
 	if (file->ep)
 		return -EBADF;
-	if (op->flags || (op->with | op->without) & ~KIPC_ENDPOINT_FLAGS ||
-	    memchr_inv(op->reserved, 0, sizeof(op->reserved)))
+	if (op->flags || op->reserved)
 		return -EINVAL;
-	op->last = 0;
-	op->endpoints = 0;
-	op->msgs = 0;
-	op->bytes = 0;
-	while (!IS_ERR(ep = kipc_next_seen(file, index, 0))) {
-		kipc_sum_add(op, ep);
-		index = kipc_id_index(ep->id) + 1;
-		kipc_ep_put(ep);
-		if (fatal_signal_pending(current))
-			return -EINTR;
-		cond_resched();
-	}
-	if (PTR_ERR(ep) != -ENOENT)
-		return PTR_ERR(ep);
+	err = kipc_ns_sum(file->ns, op);
+	if (err)
+		return err;
 	return copy_to_user(uop, op, sizeof(*op)) ? -EFAULT : 0;
 }
 
@@ -277,7 +249,9 @@ static long kipc_op_recv(struct kipc_file *file, struct kipc_op_recv *op, void _
 
 	if (IS_ERR(ep))
 		return kipc_no_target(ep, op->flags);
-	ret = kipc_recv_prepare(&recv, file, op);
+	ret = op->flags & KIPC_MSGBUF ? kipc_recv_msgbuf(op) : 0;
+	if (!ret)
+		ret = kipc_recv_prepare(&recv, file, op);
 	if (!ret) {
 		ret = kipc_recv_run(&recv, file, ep);
 		kipc_recv_end(&recv);
@@ -348,7 +322,7 @@ static int kipc_reply_recv_check(const struct kipc_op_reply_recv *op)
 	if (op->replied ? op->token || (op->reply_error && op->reply_error != -ECANCELED) :
 			  op->reply_error)
 		return -EINVAL;
-	return op->recv.flags & KIPC_PEEK ? -EINVAL : 0;
+	return op->recv.flags & (KIPC_PEEK | KIPC_MSGBUF | KIPC_PRIO_ONLY) ? -EINVAL : 0;
 }
 
 static long kipc_op_reply_recv(struct kipc_file *file, struct kipc_op_reply_recv *op,

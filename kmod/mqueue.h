@@ -9,7 +9,7 @@
  * holds it. Owner, rights and times are the endpoint's, and so is what decides who may do what.
  * Whatever opens the inode is such a handle; its dentry, one for each that KIPC_IOC_OPEN has
  * made, has the name that the queue had then. Others may open that dentry even before who made
- * it does: a listener of fanotify(7) is given one of its own.
+ * it does: a listener of fanotify(7) is given a handle of its own by that.
  *
  * The inodes are in a file system without names, mounted where nobody sees it. Each endpoint with
  * an inode pins the mount, so that all its files are on one device, and so does KIPC_IOC_OPEN

@@ -112,16 +112,23 @@ static struct kipc_ns *kipc_ns_new(struct user_namespace *user_ns)
 
 	if (!ns)
 		return NULL;
-	if (rhashtable_init(&ns->bindings, &kipc_binding_params)) {
-		kfree(ns);
-		return NULL;
-	}
+	ns->queued = alloc_percpu_gfp(struct kipc_queued, GFP_KERNEL_ACCOUNT);
+	if (!ns->queued)
+		goto fail;
+	if (rhashtable_init(&ns->bindings, &kipc_binding_params))
+		goto fail;
 	refcount_set(&ns->ref, 1);
 	mutex_init(&ns->mutex);
 	xa_init_flags(&ns->ids, XA_FLAGS_ALLOC1 | XA_FLAGS_ACCOUNT);
 	ns->user_ns = get_user_ns(user_ns);
 	ns->next = 1;
+	ns->sysv = RB_ROOT;
 	return ns;
+
+fail:
+	free_percpu(ns->queued);
+	kfree(ns);
+	return NULL;
 }
 
 struct kipc_ns *kipc_ns_get(struct kipc_ns *ns)
@@ -134,9 +141,10 @@ void kipc_ns_put(struct kipc_ns *ns)
 {
 	if (!refcount_dec_and_test(&ns->ref))
 		return;
-	WARN_ON_ONCE(ns->count || !xa_empty(&ns->ids));
+	WARN_ON_ONCE(ns->count || ns->nr_sysv || !xa_empty(&ns->ids));
 	rhashtable_destroy(&ns->bindings);
 	xa_destroy(&ns->ids);
+	free_percpu(ns->queued);
 	put_user_ns(ns->user_ns);
 	kfree(ns);
 }
@@ -200,7 +208,40 @@ struct kipc_ep *kipc_ns_first(struct kipc_ns *ns, u32 index)
 	return ep;
 }
 
+/* Adding up */
+
+int kipc_ns_sum(struct kipc_ns *ns, struct kipc_op_sum *op)
+{
+	struct rb_node *last;
+	s64 msgs = 0, bytes = 0;
+	int cpu;
+
+	if (mutex_lock_killable(&ns->mutex))
+		return -EINTR;
+	last = rb_last(&ns->sysv);
+	op->last = last ? rb_entry(last, struct kipc_ep, by_id)->id : 0;
+	op->endpoints = ns->nr_sysv;
+	mutex_unlock(&ns->mutex);
+
+	for_each_possible_cpu(cpu) {
+		const struct kipc_queued *queued = per_cpu_ptr(ns->queued, cpu);
+
+		/* Messages may come and go meanwhile, so that the sums are of no one moment */
+		msgs += data_race(READ_ONCE(queued->msgs));
+		/* likewise */
+		bytes += data_race(READ_ONCE(queued->bytes));
+	}
+	op->msgs = (u64)max_t(s64, msgs, 0);
+	op->bytes = (u64)max_t(s64, bytes, 0);
+	return 0;
+}
+
 /* Coming and going */
+
+static bool kipc_ns_before(struct rb_node *a, const struct rb_node *b)
+{
+	return rb_entry(a, struct kipc_ep, by_id)->id < rb_entry(b, struct kipc_ep, by_id)->id;
+}
 
 int kipc_ns_reserve(struct kipc_ns *ns, struct kipc_ep *ep)
 {
@@ -236,6 +277,10 @@ void kipc_ns_publish(struct kipc_ns *ns, struct kipc_ep *ep)
 	lockdep_assert_held(&ns->mutex);
 	/* The slot is reserved: this allocates nothing */
 	xa_store(&ns->ids, kipc_id_index(ep->id), ep, GFP_KERNEL_ACCOUNT);
+	if (!(ep->flags & KIPC_ENDPOINT_SYSV))
+		return;
+	rb_add(&ep->by_id, &ns->sysv, kipc_ns_before);
+	ns->nr_sysv++;
 }
 
 int kipc_ns_bind(struct kipc_ns *ns, struct kipc_ep *ep, const struct kipc_address *address,
@@ -280,6 +325,11 @@ void kipc_ns_withdraw(struct kipc_ns *ns, struct kipc_ep *ep)
 	kipc_ns_unbind(ns, rcu_replace_pointer(ep->name, NULL, lockdep_is_held(&ns->mutex)));
 	xa_erase(&ns->ids, kipc_id_index(ep->id));
 	ns->count--;
+	if (RB_EMPTY_NODE(&ep->by_id))
+		return;
+	rb_erase(&ep->by_id, &ns->sysv);
+	RB_CLEAR_NODE(&ep->by_id);
+	ns->nr_sysv--;
 }
 
 /* Waiting for somebody to come */

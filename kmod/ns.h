@@ -17,6 +17,8 @@
 #define _KIPC_NS_H
 
 #include <linux/mutex.h>
+#include <linux/percpu.h>
+#include <linux/rbtree.h>
 #include <linux/refcount.h>
 #include <linux/rhashtable.h>
 #include <linux/xarray.h>
@@ -57,6 +59,18 @@ struct kipc_binding {
 };
 
 /**
+ * struct kipc_queued - what one CPU has done to the queues of SYSV endpoints
+ * @msgs: messages that it has charged, less those that it has released
+ * @bytes: their bytes, likewise
+ *
+ * Only the sums over all CPUs mean something.
+ */
+struct kipc_queued {
+	s64 msgs;
+	s64 bytes;
+};
+
+/**
  * struct kipc_ns - a namespace
  * @ref: holders
  * @mutex: serialises changes
@@ -69,6 +83,9 @@ struct kipc_binding {
  * @ids: endpoints by index; written under @mutex
  * @bindings: endpoints by key and name; written under @mutex
  * @openers: tasks waiting for an address to appear, by hash (@mutex)
+ * @sysv: its SYSV endpoints that can be found, by id (@mutex)
+ * @nr_sysv: how many of those (@mutex)
+ * @queued: what is in the queues of SYSV endpoints, by CPU; no lock: this_cpu_add()
  */
 struct kipc_ns {
 	refcount_t ref;
@@ -82,6 +99,9 @@ struct kipc_ns {
 	struct xarray ids;
 	struct rhashtable bindings;
 	struct hlist_head openers[1 << KIPC_OPENER_BITS];
+	struct rb_root sysv;
+	u32 nr_sysv;
+	struct kipc_queued __percpu *queued;
 };
 
 /* The caller's namespace, with a reference */
@@ -101,9 +121,19 @@ struct kipc_ep *kipc_ns_find(struct kipc_ns *ns, const struct kipc_address *addr
 /* The first endpoint with an index of at least @index, with a reference, or NULL */
 struct kipc_ep *kipc_ns_first(struct kipc_ns *ns, u32 index);
 
+/* Fill in all that KIPC_IOC_SUM tells: 0, -EINTR */
+int kipc_ns_sum(struct kipc_ns *ns, struct kipc_op_sum *op);
+
 static inline u32 kipc_id_index(u32 id)
 {
 	return id >> 11;
+}
+
+/* So much more (or less) is queued in a SYSV endpoint of @ns now */
+static inline void kipc_ns_count(struct kipc_ns *ns, int msgs, s64 bytes)
+{
+	this_cpu_add(ns->queued->msgs, msgs);
+	this_cpu_add(ns->queued->bytes, bytes);
 }
 
 /*

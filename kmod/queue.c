@@ -8,6 +8,7 @@
 #include "call.h"
 #include "file.h"
 #include "notify.h"
+#include "ns.h"
 #include "queue.h"
 #include "trace.h"
 
@@ -660,6 +661,8 @@ static inline void kipc_charge(struct kipc_ep *ep, struct kipc_msg *msg)
 	msg->share->msgs++;
 	msg->share->bytes += msg->size;
 	msg->charged = true;
+	if (ep->flags & KIPC_ENDPOINT_SYSV)
+		kipc_ns_count(ep->ns, 1, msg->size);
 }
 
 /* Somebody may be able to send now who was not before */
@@ -684,6 +687,8 @@ static inline void kipc_release(struct kipc_ep *ep, struct kipc_msg *msg)
 	msg->share->msgs--;
 	msg->share->bytes -= msg->size;
 	msg->charged = false;
+	if (ep->flags & KIPC_ENDPOINT_SYSV)
+		kipc_ns_count(ep->ns, -1, -(s64)msg->size);
 	if (unlikely(ep->charged > ep->promised))
 		kipc_pay_back(ep);
 }

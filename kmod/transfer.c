@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* See transfer.h. */
+#include <linux/compat.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/string.h>
@@ -17,19 +18,74 @@
 
 #define KIPC_RECV_FLAGS (KIPC_WAIT_FLAGS | KIPC_PEEK | KIPC_INDEX | KIPC_TRUNCATE |	\
 			 KIPC_ANYSIZE | KIPC_LEASE | KIPC_NOFILES | KIPC_NOCALLS |	\
-			 KIPC_SELECTORS | KIPC_EVENTS | KIPC_NOENT)
+			 KIPC_SELECTORS | KIPC_EVENTS | KIPC_NOENT | KIPC_MSGBUF |	\
+			 KIPC_PRIO_ONLY)
 
 /* With these the room need not be enough for any message */
 #define KIPC_RECV_SMALL (KIPC_PEEK | KIPC_TRUNCATE | KIPC_ANYSIZE)
 
-#define KIPC_SEND_FLAGS (KIPC_WAIT_FLAGS | KIPC_SYNC | KIPC_NOENT)
+#define KIPC_SEND_FLAGS (KIPC_WAIT_FLAGS | KIPC_SYNC | KIPC_NOENT | KIPC_MSGBUF)
 
 bool kipc_nonblock(const struct kipc_file *file, u32 flags)
 {
 	return flags & KIPC_NONBLOCK || (file->filp && file->filp->f_flags & O_NONBLOCK);
 }
 
+/* MSGBUF */
+
+/* The type in a struct msgbuf of the calling program: a long, which a 32-bit one has of 32 bits */
+static unsigned int kipc_msgbuf_head(void)
+{
+	return in_compat_syscall() ? sizeof(s32) : sizeof(long);
+}
+
+static int kipc_msgbuf_skip(struct kipc_payload *payload)
+{
+	if (payload->iovcnt || payload->nfds || payload->fds)
+		return -EINVAL;
+	payload->base += kipc_msgbuf_head();	/* may wrap: there is no memory before, then */
+	return 0;
+}
+
+/* @text: as kipc_msgbuf_skip() has made it */
+static int kipc_msgbuf_read(u64 text, u64 *type)
+{
+	unsigned int head = kipc_msgbuf_head();
+	void __user *from = u64_to_user_ptr(text - head);
+	long value;
+	s32 narrow;
+	int err;
+
+	if (head == sizeof(value)) {
+		err = get_user(value, (long __user *)from);
+	} else {
+		err = get_user(narrow, (s32 __user *)from);
+		value = narrow;
+	}
+	if (err)
+		return err;
+	if (value < 1)
+		return -EINVAL;
+	*type = (u64)value;
+	return 0;
+}
+
+static noinline int kipc_msgbuf_write(u64 text, u64 type)
+{
+	unsigned int head = kipc_msgbuf_head();
+	void __user *to = u64_to_user_ptr(text - head);
+
+	if (head == sizeof(long))
+		return put_user((long)type, (long __user *)to);
+	return put_user((s32)type, (s32 __user *)to);
+}
+
 /* RECV */
+
+noinline int kipc_recv_msgbuf(struct kipc_op_recv *op)
+{
+	return op->result ? -EINVAL : kipc_msgbuf_skip(&op->payload);
+}
 
 static int kipc_recv_check(const struct kipc_op_recv *op)
 {
@@ -82,7 +138,8 @@ int kipc_recv_prepare(struct kipc_recv *recv, struct kipc_file *file,
 	recv->receiver.select = kipc_recv_select(op->flags);
 	recv->receiver.type = op->type;
 	/* Calls are received only through handles, by who can be told the token */
-	recv->receiver.nocalls = op->flags & KIPC_NOCALLS || !op->result || !file->ep;
+	recv->receiver.nocalls = op->flags & (KIPC_NOCALLS | KIPC_PRIO_ONLY) ||
+				  !op->result || !file->ep;
 	recv->receiver.cred = file->ep ? NULL : current_cred();
 	recv->receiver.room = op->flags & KIPC_RECV_SMALL ? U64_MAX : recv->segs.total;
 	recv->needed = 0;
@@ -186,8 +243,13 @@ static int kipc_recv_tell(struct kipc_recv *recv, struct kipc_msg *msg)
 	u32 flags = recv->flags, nfds = 0;
 	u64 token = 0;
 
-	if (!recv->op->result)
+	if (!recv->op->result) {
+		if (recv->op->flags & KIPC_MSGBUF)
+			return kipc_msgbuf_write(recv->op->payload.base, kipc_msg_type(msg));
 		return 0;
+	}
+	if (recv->op->flags & KIPC_PRIO_ONLY)
+		return put_user((u32)msg->prio, (u32 __user *)u64_to_user_ptr(recv->op->result));
 	/* Here, and not in the result: whose address is known elsewhere must be made in memory */
 	if (unlikely(msg->nfds)) {
 		nfds = recv->op->flags & KIPC_PEEK ? msg->nfds : recv->fds.nr;
@@ -656,7 +718,8 @@ noinline long kipc_recv_failed(struct kipc_recv *recv, long err)
 		.reply_error = recv->reply_error,
 	};
 
-	if (recv->op->result && (err == -EMSGSIZE || recv->told || recv->flags))
+	if (recv->op->result && !(recv->op->flags & KIPC_PRIO_ONLY) &&
+	    (err == -EMSGSIZE || recv->told || recv->flags))
 		kipc_result_write(recv->op->result, &result);
 	return err;
 }
@@ -680,6 +743,13 @@ static int kipc_send_check(const struct kipc_op_send *op)
 	    op->prio > KIPC_PRIO_MAX)
 		return -EINVAL;
 	return 0;
+}
+
+static noinline int kipc_send_msgbuf(struct kipc_op_send *op)
+{
+	int err = op->type ? -EINVAL : kipc_msgbuf_skip(&op->payload);
+
+	return err ?: kipc_msgbuf_read(op->payload.base, &op->type);
 }
 
 long kipc_send_wait(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_deadline *deadline)
@@ -720,6 +790,8 @@ long kipc_send_msg(struct kipc_file *file, struct kipc_ep *ep, struct kipc_msg *
 	err = kipc_lock_share(ep, file, &after, &share);
 	if (!err && !file->ep)
 		err = kipc_ep_permission(ep, KIPC_MAY_SEND);
+	if (unlikely(ep->flags & KIPC_ENDPOINT_SYSV) && !err)
+		kipc_ep_note_msgmax(ep);
 	if (!err && msg->size > ep->max_size)
 		err = -EMSGSIZE;
 	if (!err) {
@@ -736,7 +808,43 @@ long kipc_send_msg(struct kipc_file *file, struct kipc_ep *ep, struct kipc_msg *
 	return err;
 }
 
-long kipc_send(struct kipc_file *file, struct kipc_ep *ep, const struct kipc_op_send *op)
+/*
+ * What to say when @err kept a message from being made: who may not send is told that instead, and
+ * no other error. Who may is looked at when the message is posted.
+ */
+static noinline int kipc_send_refused(struct kipc_file *file, struct kipc_ep *ep, int err)
+{
+	return file->ep ? err : kipc_ep_check(ep, KIPC_MAY_SEND) ?: err;
+}
+
+static struct kipc_msg *kipc_send_new(struct kipc_file *file, struct kipc_ep *ep,
+				      const struct kipc_op_send *op, const struct kipc_segs *segs,
+				      const struct kipc_deadline *deadline)
+{
+	struct kipc_msg *msg;
+	int err;
+
+	if (segs->total > kipc_ep_max_size(ep))
+		return ERR_PTR(-EMSGSIZE);
+	if (op->flags & KIPC_SYNC && deadline->never_sleep)
+		return ERR_PTR(-EAGAIN);	/* nobody has received it before it is sent */
+	msg = kipc_msg_new(file->pool, segs, op->type, op->prio, KIPC_KIND_MSG,
+			   op->flags & KIPC_SYNC, ktime_get());
+	if (IS_ERR(msg))
+		return msg;
+	msg->badge = file->badge;
+	msg->sync = op->flags & KIPC_SYNC;
+	if (unlikely(op->payload.nfds)) {
+		err = kipc_msg_attach(msg, file, ep, &op->payload);
+		if (err) {
+			kipc_msg_put(msg);
+			return ERR_PTR(err);
+		}
+	}
+	return msg;
+}
+
+long kipc_send(struct kipc_file *file, struct kipc_ep *ep, struct kipc_op_send *op)
 {
 	struct kipc_deadline deadline __uninitialized;
 	struct kipc_segs segs __uninitialized;
@@ -744,6 +852,8 @@ long kipc_send(struct kipc_file *file, struct kipc_ep *ep, const struct kipc_op_
 	int err;
 
 	err = kipc_send_check(op);
+	if (op->flags & KIPC_MSGBUF && !err)
+		err = kipc_send_msgbuf(op);
 	if (err)
 		return err;
 	err = kipc_segs_import(&segs, &op->payload);
@@ -751,31 +861,11 @@ long kipc_send(struct kipc_file *file, struct kipc_ep *ep, const struct kipc_op_
 		return err;
 	kipc_deadline_init(&deadline, op->deadline, op->flags & KIPC_REALTIME,
 			   kipc_nonblock(file, op->flags), op->flags & KIPC_NORESTART);
-	if (!file->ep)
-		err = kipc_ep_check(ep, KIPC_MAY_SEND);
-	if (!err && segs.total > kipc_ep_max_size(ep))
-		err = -EMSGSIZE;
-	if (!err && op->flags & KIPC_SYNC && deadline.never_sleep)
-		err = -EAGAIN;	/* nobody has received it before it is sent */
-	if (err)
-		goto out;
-	msg = kipc_msg_new(file->pool, &segs, op->type, op->prio, KIPC_KIND_MSG,
-			   op->flags & KIPC_SYNC, ktime_get());
-	if (IS_ERR(msg)) {
-		err = PTR_ERR(msg);
-		goto out;
-	}
-	msg->badge = file->badge;
-	msg->sync = op->flags & KIPC_SYNC;
-	if (unlikely(op->payload.nfds)) {
-		err = kipc_msg_attach(msg, file, ep, &op->payload);
-		if (err) {
-			kipc_msg_put(msg);
-			goto out;
-		}
-	}
-	err = kipc_send_msg(file, ep, msg, &deadline);
-out:
+	msg = kipc_send_new(file, ep, op, &segs, &deadline);
+	if (!IS_ERR(msg))
+		err = kipc_send_msg(file, ep, msg, &deadline);
+	else
+		err = kipc_send_refused(file, ep, PTR_ERR(msg));
 	kipc_segs_free(&segs);
 	return err;
 }

@@ -65,6 +65,8 @@ struct kipc_recv {
 	struct kipc_fds fds;
 };
 
+/* With MSGBUF, before it is prepared: makes the payload what comes after the type */
+int kipc_recv_msgbuf(struct kipc_op_recv *op);
 int kipc_recv_prepare(struct kipc_recv *recv, struct kipc_file *file,
 		      const struct kipc_op_recv *op);
 /* Bytes stored, or the error */
@@ -97,6 +99,7 @@ long kipc_send_wait(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_deadli
 
 bool kipc_nonblock(const struct kipc_file *file, u32 flags);
 
-long kipc_send(struct kipc_file *file, struct kipc_ep *ep, const struct kipc_op_send *op);
+/* With MSGBUF the type and the payload of @op become what they would be without */
+long kipc_send(struct kipc_file *file, struct kipc_ep *ep, struct kipc_op_send *op);
 
 #endif /* _KIPC_TRANSFER_H */

@@ -4,6 +4,7 @@
  * padding, addresses, counts, wrong files. Raw throughout: the library would
  * not let most of this through.
  */
+#include <limits.h>
 #include <sys/mman.h>
 
 #include "common.h"
@@ -75,7 +76,7 @@ static const struct op ops[] = {
 		.endpoint = offsetof(struct kipc_op_send, endpoint),
 		.flags = offsetof(struct kipc_op_send, flags),
 		.known = KIPC_NONBLOCK | KIPC_REALTIME | KIPC_NORESTART | KIPC_SYNC |
-			 KIPC_NOENT,
+			 KIPC_NOENT | KIPC_MSGBUF,
 		.right = KIPC_RIGHT_SEND,
 		.zero = { ZERO(op_send, pad), ZERO(op_send, reserved) },
 	}, {
@@ -84,7 +85,8 @@ static const struct op ops[] = {
 		.flags = offsetof(struct kipc_op_recv, flags),
 		.known = KIPC_NONBLOCK | KIPC_REALTIME | KIPC_NORESTART | KIPC_PEEK |
 			 KIPC_TRUNCATE | KIPC_ANYSIZE | KIPC_NOCALLS | KIPC_TYPE_EQ |
-			 KIPC_TYPE_LE | KIPC_TYPE_NE | KIPC_NOFILES | KIPC_NOENT,
+			 KIPC_TYPE_LE | KIPC_TYPE_NE | KIPC_NOFILES | KIPC_NOENT |
+			 KIPC_MSGBUF | KIPC_PRIO_ONLY,
 		.reserved = KIPC_LEASE | KIPC_EVENTS,
 		.right = KIPC_RIGHT_RECV, .ret = 1,
 		/* type, after and after_type belong to flags that are not set */
@@ -470,6 +472,131 @@ TEST_F(abi, files_in_payloads)
 	close(file);
 	/* the one that was there, and the one of the case without any */
 	EXPECT_EQ(2, kt_stat(self->fd).msgs);
+}
+
+struct msgbuf_of_4 {
+	long type;
+	char text[4];
+};
+
+/* With MSGBUF the type stands before the bytes, whether those are sent or received */
+TEST_F(abi, a_type_before_the_bytes)
+{
+	struct msgbuf_of_4 out = { 5, "abcd" }, in = { 0, "" };
+	struct kipc_op_send send = kt_send_op(&out, 4);
+	struct kipc_op_recv recv = kt_recv_op(&in, 4, NULL);
+	struct kipc_result result;
+	char buf[4];
+
+	ASSERT_EQ(1, kt_recv(self->fd, 0, KIPC_ANYSIZE, 0, buf, sizeof(buf), NULL));
+	send.flags = KIPC_MSGBUF;
+	recv.flags = KIPC_MSGBUF | KIPC_ANYSIZE | KIPC_NONBLOCK | KIPC_TYPE_EQ;
+	ASSERT_EQ(0, kt_op_send(self->fd, &send));
+	EXPECT_EQ(4, kt_recv(self->fd, 0, KIPC_ANYSIZE, 0, buf, sizeof(buf), &result));
+	EXPECT_EQ(5, result.type);
+	EXPECT_EQ(4, result.size);
+	EXPECT_EQ(0, memcmp("abcd", buf, 4));
+
+	ASSERT_EQ(0, kt_send(self->fd, 0, 1UL << 40, 0, "wxyz", 4));
+	recv.type = 1UL << 40;
+	recv.flags |= KIPC_PEEK;
+	EXPECT_EQ(4, kt_op_recv(self->fd, &recv));
+	EXPECT_EQ(1L << 40, in.type);
+	in.type = 0;
+	recv.flags &= ~KIPC_PEEK;
+	EXPECT_EQ(4, kt_op_recv(self->fd, &recv));
+	EXPECT_EQ(1L << 40, in.type);
+	EXPECT_EQ(0, memcmp("wxyz", in.text, 4));
+	/* Nothing is written if nothing is received */
+	kt_poison(&in, sizeof(in));
+	EXPECT_EQ(-EAGAIN, kt_op_recv(self->fd, &recv));
+	EXPECT_TRUE(kt_poisoned(&in, sizeof(in)));
+	EXPECT_TRUE(kt_quiet(self->fd));
+}
+
+TEST_F(abi, types_before_the_bytes_that_are_none)
+{
+	const long none[] = { 0, -1, LONG_MIN };
+	struct msgbuf_of_4 out = { 5, "abcd" };
+	const struct kipc_op_send good = {
+		.flags = KIPC_MSGBUF, .deadline = KIPC_FOREVER,
+		.payload = { .base = kt_ptr(&out), .len = 4 },
+	};
+	struct kipc_op_send send = good;
+	char *pages = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct kipc_op_recv recv = kt_recv_op(pages + 4096 - sizeof(long), 4, NULL);
+	struct kipc_result result;
+
+	ASSERT_NE(MAP_FAILED, (void *)pages);
+	for (unsigned int i = 0; i < ARRAY_SIZE(none); i++) {
+		out.type = none[i];
+		EXPECT_EQ(-EINVAL, kt_op_send(self->fd, &send)) TH_LOG("%u", i);
+	}
+	out.type = 5;
+	send.type = 5;
+	EXPECT_EQ(-EINVAL, kt_op_send(self->fd, &send));
+	send = good;
+	send.payload.iovcnt = 1;
+	EXPECT_EQ(-EINVAL, kt_op_send(self->fd, &send));
+	send = good;
+	send.payload.fds = kt_ptr(&self->fd);
+	EXPECT_EQ(-EINVAL, kt_op_send(self->fd, &send));
+	send.payload.nfds = 1;
+	EXPECT_EQ(-EINVAL, kt_op_send(self->fd, &send));
+	send = good;
+	send.payload.base = kt_ptr(kt_hole()) - sizeof(long) + 1;
+	EXPECT_EQ(-EFAULT, kt_op_send(self->fd, &send));
+	send.payload.base = ~0ULL - 3;
+	EXPECT_EQ(-EFAULT, kt_op_send(self->fd, &send));
+	EXPECT_EQ(1, kt_stat(self->fd).msgs);
+
+	/* The type cannot be written, but the bytes can */
+	ASSERT_EQ(0, mprotect(pages, 4096, PROT_READ));
+	recv.flags = KIPC_MSGBUF | KIPC_ANYSIZE | KIPC_NONBLOCK;
+	EXPECT_EQ(-EFAULT, kt_op_recv(self->fd, &recv));
+	recv.payload.base = ~0ULL - 3;
+	EXPECT_EQ(-EFAULT, kt_op_recv(self->fd, &recv));
+	recv.payload.base = kt_ptr(&out);
+	recv.payload.iovcnt = 1;
+	EXPECT_EQ(-EINVAL, kt_op_recv(self->fd, &recv));
+	recv.payload.iovcnt = 0;
+	recv.result = kt_ptr(&result);
+	EXPECT_EQ(-EINVAL, kt_op_recv(self->fd, &recv));
+	EXPECT_EQ(1, kt_stat(self->fd).msgs);
+	recv.result = 0;
+	EXPECT_EQ(1, kt_op_recv(self->fd, &recv));
+	munmap(pages, 8192);
+}
+
+TEST_F(abi, the_priority_alone)
+{
+	uint32_t prio[3] = { 77, 77, 77 };
+	char buf[4];
+	struct kipc_op_recv recv = kt_recv_op(buf, sizeof(buf), NULL);
+	struct kipc_op_rpc call = kt_rpc_op("?", 1, NULL, 0, NULL);
+	struct kipc_result result;
+
+	ASSERT_EQ(1, kt_recv(self->fd, 0, KIPC_ANYSIZE, 0, buf, sizeof(buf), NULL));
+	ASSERT_EQ(0, kt_send(self->fd, 0, 1, 5, "abcd", 4));
+	recv.flags = KIPC_PRIO_ONLY | KIPC_ANYSIZE | KIPC_NONBLOCK;
+	recv.result = kt_ptr(kt_hole()) - 1;
+	EXPECT_EQ(-EFAULT, kt_op_recv(self->fd, &recv));
+	/* Nothing is told of a message that does not fit */
+	recv.result = kt_ptr(&prio[1]);
+	recv.payload.len = 3;
+	EXPECT_EQ(-EMSGSIZE, kt_op_recv(self->fd, &recv));
+	EXPECT_EQ(77, prio[1]);
+	recv.payload.len = 4;
+	EXPECT_EQ(4, kt_op_recv(self->fd, &recv));
+	EXPECT_EQ(77, prio[0]);
+	EXPECT_EQ(5, prio[1]);
+	EXPECT_EQ(77, prio[2]);
+	/* A call is for who can be told the token */
+	call.flags = KIPC_ASYNC;
+	ASSERT_EQ(0, kt_op_rpc(self->fd, &call));
+	EXPECT_EQ(-EAGAIN, kt_op_recv(self->fd, &recv));
+	ASSERT_EQ(1, kt_recv(self->fd, 0, KIPC_ANYSIZE, 0, buf, sizeof(buf), &result));
+	EXPECT_EQ(0, kt_reply(self->fd, result.token, 0, NULL, 0));
 }
 
 TEST_F(abi, operations_of_later_versions)

@@ -131,6 +131,29 @@ TEST_F(compat32, addresses_that_fault)
 	EXPECT_TRUE(kt_filled(self->out, 100, 32));
 }
 
+/* The long of a 32-bit program has 32 bits */
+TEST_F(compat32, a_type_before_the_bytes)
+{
+	struct {
+		long type;
+		char text[4];
+	} out = { 5, "abcd" }, in = { 0, "" };
+	struct kipc_op_send send = kt_send_op(&out, 4);
+	struct kipc_op_recv recv = kt_recv_op(&in, 4, NULL);
+
+	send.flags = KIPC_MSGBUF;
+	recv.flags = KIPC_MSGBUF | KIPC_ANYSIZE | KIPC_NONBLOCK | KIPC_TYPE_EQ;
+	recv.type = 5;
+	EXPECT_EQ(0, kt_op_send(self->fd, &send));
+	EXPECT_EQ(4, kt_op_recv(self->fd, &recv));
+	EXPECT_EQ(5, in.type);
+	EXPECT_EQ(0, memcmp("abcd", in.text, 4));
+	out.type = -1;
+	EXPECT_EQ(-EINVAL, kt_op_send(self->fd, &send));
+	send.payload.base = kt_ptr(kt_hole()) - 1;
+	EXPECT_EQ(-EFAULT, kt_op_send(self->fd, &send));
+}
+
 static long call(void *arg)
 {
 	FIXTURE_DATA(compat32) *self = arg;

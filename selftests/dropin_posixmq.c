@@ -976,6 +976,32 @@ TEST_F(mq, bad_address_is_EFAULT)
 #endif
 }
 
+/* That memory was there a moment ago says nothing */
+TEST_F(mq, memory_that_is_not_there_any_more)
+{
+	mqd_t queue = make_queue(self->name, O_RDWR, 2);
+	struct {
+		unsigned int prio;
+		struct timespec until;
+	} *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char buf[64];
+
+	ASSERT_LE(0, queue);
+	ASSERT_NE(MAP_FAILED, (void *)page);
+	EXPECT_WORKS(mq_timedsend(queue, "x", 1, 7, &page->until));
+	EXPECT_EQ(1, mq_timedreceive(queue, buf, sizeof(buf), &page->prio, &page->until));
+	EXPECT_EQ(7, page->prio);
+	EXPECT_WORKS(put(queue, "kept", 6));
+	ASSERT_EQ(0, munmap(page, 4096));
+	EXPECT_FAILS(EFAULT, mq_receive(queue, buf, sizeof(buf), &page->prio));
+	EXPECT_EQ(on_kipc(), queued(queue));
+#ifdef __LP64__
+	EXPECT_FAILS(EFAULT, mq_timedsend(queue, "x", 1, 0, &page->until));
+	EXPECT_FAILS(EFAULT, mq_timedreceive(queue, buf, sizeof(buf), NULL, &page->until));
+#endif
+	EXPECT_EQ(on_kipc(), queued(queue));
+}
+
 struct op {
 	mqd_t queue;
 	const char *text;

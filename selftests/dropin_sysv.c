@@ -749,6 +749,9 @@ TEST_F(sysv, addresses_that_fault)
 	EXPECT_EQ(EFAULT, errno);
 	EXPECT_EQ(-1, msgsnd(self->id, (void *)-1L, 1, 0));
 	EXPECT_EQ(EFAULT, errno);
+	/* Where a message would go is looked at when there is one */
+	EXPECT_EQ(-1, msgrcv(self->id, (void *)-1L, 10, 0, IPC_NOWAIT));
+	EXPECT_EQ(ENOMSG, errno);
 	*last = 1;
 	EXPECT_EQ(-1, msgsnd(self->id, last, 1, 0));
 	EXPECT_EQ(EFAULT, errno);
@@ -775,6 +778,30 @@ TEST_F(sysv, addresses_that_fault)
 	EXPECT_EQ(-1, msgrcv(self->id, last, 10, 0, 0));
 	EXPECT_EQ(EFAULT, errno);
 	EXPECT_STREQ(on_kipc() ? "kept" : "-42", text_of(self->id, 0, 0));
+}
+
+/* That memory was there a moment ago says nothing */
+TEST_F(sysv, memory_that_is_not_there_any_more)
+{
+	struct message *page = mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE,
+				    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct msqid_ds *ds = (void *)page;
+
+	ASSERT_NE(MAP_FAILED, (void *)page);
+	*ds = ds_of(self->id);
+	EXPECT_EQ(0, ctl(self->id, IPC_SET, ds));
+	page->type = 1;
+	EXPECT_EQ(0, msgsnd(self->id, page, 1, 0));
+	EXPECT_EQ(1, msgrcv(self->id, page, 1, 0, 0));
+	EXPECT_EQ(0, snd(self->id, 1, "kept", 0));
+	ASSERT_EQ(0, munmap(page, sizeof(*page)));
+	EXPECT_EQ(-1, msgsnd(self->id, page, 1, 0));
+	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(-1, msgrcv(self->id, page, 10, 0, 0));
+	EXPECT_EQ(EFAULT, errno);
+	EXPECT_STREQ(on_kipc() ? "kept" : "-42", text_of(self->id, 0, 0));
+	if (sizeof(long) == 8)
+		EXPECT_EQ(-EFAULT, ctl(self->id, IPC_SET, ds));
 }
 
 /* Pages that a system call may read, but no other process: those of vdso(7), say */

@@ -976,76 +976,76 @@ TEST_F(open, the_walk_over_ids)
 	EXPECT_EQ(~0U, at);
 }
 
-static long sum_up(int fd, uint32_t with, uint32_t without, struct kipc_op_sum *op)
+static long sum_up(int fd, struct kipc_op_sum *op)
 {
 	kt_poison(op, sizeof(*op));
-	memset(op->reserved, 0, sizeof(op->reserved));
-	op->with = with;
-	op->without = without;
 	op->flags = 0;
+	op->reserved = 0;
 	return kt_ioctl(fd, KIPC_IOC_SUM, op);
 }
 
+#define EXPECT_SUM(count, largest, messages, length) do {	\
+	struct kipc_op_sum sum_;				\
+	EXPECT_EQ(0, sum_up(self->dev, &sum_));			\
+	EXPECT_EQ(count, sum_.endpoints);			\
+	EXPECT_EQ(largest, sum_.last);				\
+	EXPECT_EQ(messages, sum_.msgs);				\
+	EXPECT_EQ(length, sum_.bytes);				\
+} while (0)
+
+/* Of all that follow the rules of svipc(7), and of no others */
 TEST_F(open, the_sum_of_all)
 {
-	const uint32_t oneway = KIPC_ENDPOINT_ONEWAY, first = KIPC_ENDPOINT_FIRST_COME;
-	const uint32_t sysv = KIPC_ENDPOINT_SYSV;
-	struct kipc_op_sum sum;
-	struct kipc_op_open public = {
-		.flags = KIPC_OPEN_CREATE | KIPC_OPEN_ONEWAY | KIPC_OPEN_SYSV |
-			 KIPC_OPEN_FIRST_COME,
+	const uint32_t others = KIPC_OPEN_ONEWAY | KIPC_OPEN_FIRST_COME;
+	struct kipc_op_open op = {
+		.flags = KIPC_OPEN_CREATE | KIPC_OPEN_SYSV | others,
 		.rights = KT_ALL_RIGHTS,
 		.attr.max_bytes = 100,
 	};
-	int fds[4];
+	struct kipc_op_sum sum;
+	int other, fds[3];
+	uint32_t ids[3];
+	char buf[8], full[100] = { 0 };
 
-	ASSERT_EQ(0, sum_up(self->dev, oneway, 0, &sum));
-	EXPECT_EQ(0, sum.endpoints);
-	EXPECT_EQ(0, sum.last);
-	EXPECT_EQ(0, sum.msgs);
-	EXPECT_EQ(0, sum.bytes);
-	fds[0] = kt_private(self->dev, KIPC_OPEN_ONEWAY, NULL);
-	fds[1] = kt_private(self->dev, KIPC_OPEN_ONEWAY | KIPC_OPEN_FIRST_COME, NULL);
-	fds[2] = (int)kt_open(self->dev, &public);
-	fds[3] = kt_private(self->dev, 0, NULL);
-	for (int i = 0; i < 4; i++) {
+	EXPECT_SUM(0, 0, 0, 0);
+	for (int i = 0; i < 3; i++) {
+		op.id = 0;
+		fds[i] = (int)kt_open(self->dev, &op);
 		ASSERT_LE(0, fds[i]);
+		ids[i] = op.id;
 		for (int j = 0; j <= i; j++)
 			ASSERT_EQ(0, kt_send(fds[i], 0, 1, 0, "12345678", (size_t)(i + j)));
 	}
-	EXPECT_EQ(0, sum_up(self->dev, oneway, 0, &sum));
+	other = kt_private(self->dev, others, NULL);
+	ASSERT_LE(0, other);
+	ASSERT_EQ(0, kt_send(other, 0, 1, 0, "1234567", 7));
+	EXPECT_SUM(3, ids[2], 1 + 2 + 3, 0 + (1 + 2) + (2 + 3 + 4));
+	/* The same for all, whether they may use them or not */
+	EXPECT_EQ(0, kt_do_as(KT_UID_B, sum_up(self->dev, &sum)));
 	EXPECT_EQ(3, sum.endpoints);
-	EXPECT_EQ(kt_id(fds[2]), sum.last);
-	EXPECT_EQ(1 + 2 + 3, sum.msgs);
-	EXPECT_EQ(0 + (1 + 2) + (2 + 3 + 4), sum.bytes);
-	EXPECT_EQ(0, sum_up(self->dev, oneway | first, 0, &sum));
-	EXPECT_EQ(2, sum.endpoints);
-	EXPECT_EQ(kt_id(fds[2]), sum.last);
-	EXPECT_EQ(5, sum.msgs);
+	EXPECT_EQ(ids[2], sum.last);
+	EXPECT_EQ(6, sum.msgs);
 	EXPECT_EQ(12, sum.bytes);
-	EXPECT_EQ(0, sum_up(self->dev, oneway | first, sysv, &sum));
-	EXPECT_EQ(1, sum.endpoints);
-	EXPECT_EQ(kt_id(fds[1]), sum.last);
-	EXPECT_EQ(2, sum.msgs);
-	EXPECT_EQ(3, sum.bytes);
-	EXPECT_EQ(0, sum_up(self->dev, 0, oneway, &sum));
-	EXPECT_EQ(1, sum.endpoints);
-	EXPECT_EQ(kt_id(fds[3]), sum.last);
-	EXPECT_EQ(0, sum_up(self->dev, oneway, oneway, &sum));
-	EXPECT_EQ(0, sum.endpoints);
-	/* Of what one may not see nothing is told */
-	EXPECT_EQ(0, kt_do_as(KT_UID_B, sum_up(self->dev, oneway, 0, &sum)));
-	EXPECT_EQ(1, sum.endpoints);
-	EXPECT_EQ(kt_id(fds[2]), sum.last);
-	EXPECT_EQ(3, sum.msgs);
-	EXPECT_EQ(9, sum.bytes);
+	/* One received, one refused, one that does not fit */
+	ASSERT_EQ(2, kt_recv(fds[2], 0, 0, 0, buf, sizeof(buf), NULL));
+	EXPECT_SUM(3, ids[2], 5, 10);
+	ASSERT_EQ(-EMSGSIZE, kt_recv(fds[2], 0, KIPC_ANYSIZE, 0, buf, 1, NULL));
+	ASSERT_EQ(-EAGAIN, kt_send(fds[2], 0, 1, 0, full, sizeof(full)));
+	EXPECT_SUM(3, ids[2], 5, 10);
+	/* With an endpoint goes what is in it; in whatever order they go */
+	ASSERT_EQ(0, kt_remove(fds[1], 0));
+	EXPECT_SUM(2, ids[2], 3, 7);
+	close(fds[2]);
+	EXPECT_SUM(1, ids[0], 1, 0);
+	close(fds[0]);
+	close(fds[1]);
+	EXPECT_SUM(0, 0, 0, 0);
 	/* Nothing is written after an error */
-	EXPECT_EQ(-EINVAL, sum_up(self->dev, 1U << 8, 0, &sum));
-	EXPECT_EQ(-EINVAL, sum_up(self->dev, 0, 1U << 31, &sum));
+	EXPECT_EQ(-EBADF, sum_up(other, &sum));
+	sum.reserved = 1;
+	EXPECT_EQ(-EINVAL, kt_ioctl(self->dev, KIPC_IOC_SUM, &sum));
 	EXPECT_NE(0, sum.endpoints);
-	EXPECT_EQ(-EBADF, sum_up(fds[0], 0, 0, &sum));
-	for (int i = 0; i < 4; i++)
-		close(fds[i]);
+	close(other);
 }
 
 struct setting {

@@ -782,4 +782,52 @@ TEST_F(race, p11_set_of_the_mode_against_a_waiting_sender)
 	close(srv);
 }
 
+#define PASSED	20
+
+static void act_send_some(unsigned int round)
+{
+	if (!round)
+		kt_one_cpu();
+	rival.ret = 0;
+	for (int i = 0; !rival.ret && i < PASSED; i++)
+		rival.ret = kipc_send(rival.fd, "12345678", 8, -1);
+}
+
+/* What one CPU has sent another one receives, if there is one */
+TEST_F(race, sums_against_messages)
+{
+	char buf[8];
+	struct kipc_op_open op = {
+		.flags = KIPC_OPEN_CREATE | KIPC_OPEN_SYSV | KIPC_OPEN_ONEWAY |
+			 KIPC_OPEN_FIRST_COME,
+		.rights = KT_ALL_RIGHTS,
+		.attr = { .max_size = sizeof(buf), .max_bytes = 1000 },
+	};
+	struct kipc_op_sum sum = { 0 };
+	cpu_set_t cpus;
+
+	rival.fd = (int)kt_open(self->dev, &op);
+	ASSERT_LE(0, rival.fd);
+	CPU_ZERO(&cpus);
+	CPU_SET(1, &cpus);
+	sched_setaffinity(0, sizeof(cpus), &cpus);
+	begin(act_send_some, ROUNDS);
+	for (unsigned int round = 0; round < ROUNDS; round++) {
+		go();
+		for (int i = 0; i < PASSED; i++) {
+			EXPECT_EQ(8, kipc_recv(rival.fd, buf, sizeof(buf), NULL, -1));
+			ASSERT_EQ(0, kt_ioctl(self->dev, KIPC_IOC_SUM, &sum));
+			EXPECT_EQ(1, sum.endpoints);
+			EXPECT_GE(PASSED, sum.msgs);
+			EXPECT_GE(8 * PASSED, sum.bytes);
+		}
+		done();
+		EXPECT_EQ(0, rival.ret);
+		ASSERT_EQ(0, kt_ioctl(self->dev, KIPC_IOC_SUM, &sum));
+		EXPECT_EQ(0, sum.msgs);
+		EXPECT_EQ(0, sum.bytes);
+	}
+	close(rival.fd);
+}
+
 TEST_HARNESS_MAIN

@@ -229,6 +229,56 @@ TEST_F(rights, p11_a_handle_has_the_rights_it_was_opened_with)
 	close(recv);
 }
 
+/* A message that could not be sent anyway: who may is told why, who may not that he may not */
+static void expect_refusals(struct __test_metadata *_metadata, int dev, uint32_t id, bool may)
+{
+	struct kipc_op_send sends[] = {
+		{ .payload = { .base = 0, .len = 8 } },
+		{ .payload = { .base = (uintptr_t)"x", .len = 1UL << 30 } },
+		{ .payload = { .base = (uintptr_t)"x", .len = 1 },
+		  .flags = KIPC_SYNC | KIPC_NONBLOCK },
+	};
+	struct kipc_op_rpc calls[] = {
+		kt_rpc_op(NULL, 8, NULL, 0, NULL),
+		kt_rpc_op("x", 1UL << 30, NULL, 0, NULL),
+		kt_rpc_op("x", 1, NULL, 0, NULL),
+	};
+	const int errors[] = { -EFAULT, -EMSGSIZE, -EAGAIN };
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(sends); i++) {
+		sends[i].endpoint = id;
+		sends[i].deadline = KIPC_FOREVER;
+		EXPECT_EQ(may ? errors[i] : -EACCES,
+			  kt_do_as(B, kt_ioctl(dev, KIPC_IOC_SEND, &sends[i])));
+	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(calls); i++) {
+		calls[i].endpoint = id;
+		if (errors[i] == -EAGAIN)
+			calls[i].flags = KIPC_NONBLOCK;
+		EXPECT_EQ(may ? errors[i] : -EACCES, kt_do_as(B, kt_op_rpc(dev, &calls[i])));
+	}
+}
+
+TEST_F(rights, p11_who_may_not_send_learns_nothing_else)
+{
+	struct kipc_op_rpc call = kt_rpc_op("x", 1, NULL, 0, NULL);
+	int oneway;
+
+	ASSERT_EQ(0, kt_chmod(self->fd, 0, 0602));
+	expect_refusals(_metadata, self->dev, self->id, true);
+	ASSERT_EQ(0, kt_chmod(self->fd, 0, 0604));
+	expect_refusals(_metadata, self->dev, self->id, false);
+
+	oneway = kt_private(self->dev, KIPC_OPEN_ONEWAY, NULL);
+	ASSERT_LE(0, oneway);
+	call.endpoint = kt_id(oneway);
+	EXPECT_EQ(-EACCES, kt_do_as(B, kt_op_rpc(self->dev, &call)));
+	ASSERT_EQ(0, kt_chmod(oneway, 0, 0602));
+	EXPECT_EQ(-EOPNOTSUPP, kt_do_as(B, kt_op_rpc(self->dev, &call)));
+	close(oneway);
+	EXPECT_TRUE(kt_quiet(self->fd));
+}
+
 TEST_F(rights, p11_a_device_file_is_asked_every_time)
 {
 	struct kipc_op_rpc call = kt_rpc_op("?", 1, NULL, 0, NULL);

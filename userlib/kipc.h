@@ -115,7 +115,8 @@ struct kipc_msg {
  * (the namespace is full or the endpoint has too many handles), -EDQUOT (the
  * user's endpoints or capacity), -EMSGSIZE (@attr is beyond the limits),
  * -EMFILE, -ENFILE; for the device file -ENOENT (the module is not loaded),
- * -EACCES. After an error nothing was made.
+ * -EACCES. After an error nothing was made, but an endpoint that others have found and use
+ * already.
  *
  * Since: 0.1
  */

@@ -141,6 +141,8 @@
 #define KIPC_TYPE_LE		(1U << 17)	/* RECV: lowest type <= @type first */
 #define KIPC_TYPE_NE		(1U << 18)	/* RECV: type != @type */
 #define KIPC_EVENTS		(1U << 19)	/* RECV: events only (reserved) */
+#define KIPC_MSGBUF		(1U << 20)	/* SEND, RECV: type and bytes as of msgop(2) */
+#define KIPC_PRIO_ONLY		(1U << 21)	/* RECV: @result is for the priority alone */
 
 /* Flags of struct kipc_result */
 #define KIPC_RESULT_CALL	(1U << 0)	/* a reply is owed to @token */
@@ -580,35 +582,33 @@ struct kipc_op_next {
 };
 
 /**
- * struct kipc_op_sum - KIPC_IOC_SUM: what there is in all endpoints of a kind
- * @with: KIPC_ENDPOINT_* that each of them has
- * @without: KIPC_ENDPOINT_* that none of them has
+ * struct kipc_op_sum - KIPC_IOC_SUM: what there is in all endpoints that are SYSV
  * @flags: 0
- * @last: written: the largest id, 0 if there is none
+ * @last: written: the largest of their ids, 0 if there is none
  * @endpoints: written: how many there are
  * @reserved: 0
  * @msgs: written: messages queued in them
  * @bytes: written: payload bytes queued in them
  *
- * Device files only (EBADF). As a walk by KIPC_IOC_NEXT and KIPC_IOC_STAT, in one system call: of
- * endpoints that the caller may STAT, one after the other. EINVAL: flags that there are not.
+ * Device files only (EBADF). Everybody may inspect those, so that the sums are the same for all.
+ * They are kept while messages come and go, and ask for no walk; those that come or go at the
+ * same time may count in one of them and not in another, and what a receiver still copies when
+ * its endpoint ends counts until it has. See MSG_INFO in msgctl(2).
  */
 struct kipc_op_sum {
-	__u32 with;
-	__u32 without;
 	__u32 flags;
 	__u32 last;
 	__u32 endpoints;
-	__u32 reserved[3];
+	__u32 reserved;
 	__u64 msgs;
 	__u64 bytes;
 };
 
 /**
  * struct kipc_op_send - KIPC_IOC_SEND: put one message
- * @flags: NONBLOCK REALTIME NORESTART SYNC NOENT
+ * @flags: NONBLOCK REALTIME NORESTART SYNC NOENT MSGBUF
  * @endpoint: id; device file only
- * @type: for the receiver to select by
+ * @type: for the receiver to select by; with MSGBUF 0
  * @prio: 0 to KIPC_PRIO_MAX, higher is received first
  * @pad: 0
  * @deadline: until when to wait
@@ -627,6 +627,11 @@ struct kipc_op_sum {
  * With NOENT, on a device file, EIDRM means that it was removed meanwhile, and an
  * id that was not there to begin with is ENOENT; RECV likewise.
  *
+ * With MSGBUF, @payload.base is the address of a struct msgbuf of msgop(2): a long of the calling
+ * program (32 bits wide in a 32-bit one), which is the type and must be positive, and then the
+ * bytes, which @payload.len counts. There are no segments and no files (EINVAL). RECV likewise,
+ * which writes the type there, too, and has no @result then.
+ *
  * Return: 0, or EACCES, EMSGSIZE (larger than max_size, or for SYSV than kernel.msgmax), EAGAIN,
  * ETIMEDOUT, EINTR, EIDRM, ENOENT.
  */
@@ -643,8 +648,8 @@ struct kipc_op_send {
 
 /**
  * struct kipc_op_recv - KIPC_IOC_RECV: take one message
- * @flags: NONBLOCK REALTIME NORESTART NOENT PEEK INDEX TRUNCATE ANYSIZE NOCALLS NOFILES
- *	and at most one of TYPE_EQ TYPE_LE TYPE_NE; none of those: any type
+ * @flags: NONBLOCK REALTIME NORESTART NOENT PEEK INDEX TRUNCATE ANYSIZE NOCALLS NOFILES MSGBUF
+ *	PRIO_ONLY and at most one of TYPE_EQ TYPE_LE TYPE_NE; none of those: any type
  * @endpoint: id; device file only
  * @type: what TYPE_* compares with; else 0
  * @after: with KIPC_PEEK: only what comes after this cursor, 0: from the start; with
@@ -653,12 +658,13 @@ struct kipc_op_send {
  * @deadline: until when to wait
  * @payload: room for the bytes and files
  * @result: address of struct kipc_result, or 0; also written with EMSGSIZE of
- *	ANYSIZE and of files (@size and @nfds are what is needed)
+ *	ANYSIZE and of files (@size and @nfds are what is needed). With PRIO_ONLY address of
+ *	a __u32, which gets the priority of what was received, or 0
  * @reserved: 0
  *
  * Takes by priority, then first come first served; TYPE_LE takes the lowest
  * type first. The room must be at least the endpoint's max_size (EMSGSIZE),
- * or the flags say PEEK, TRUNCATE or ANYSIZE. Without @result, and on a
+ * or the flags say PEEK, TRUNCATE or ANYSIZE. Without @result, with PRIO_ONLY, and on a
  * device file, calls stay where they are (as with KIPC_NOCALLS). A failed
  * receive leaves the message in its place, even if it failed after bytes were
  * copied. PEEK neither takes nor waits for what it has already shown: with
@@ -733,7 +739,7 @@ struct kipc_op_send_batch {
 
 /**
  * struct kipc_op_recv_batch - KIPC_IOC_RECV_BATCH: take several messages
- * @flags: as for RECV, without PEEK
+ * @flags: as for RECV, without PEEK, MSGBUF and PRIO_ONLY
  * @endpoint: id; device file only
  * @type: as for RECV
  * @deadline: until when to wait for the first message
@@ -879,7 +885,7 @@ struct kipc_op_reply {
  * @pad: 0
  * @type: type of the reply
  * @reply: the bytes of the reply
- * @recv: the receive
+ * @recv: the receive; without PEEK, MSGBUF and PRIO_ONLY
  * @reserved: 0
  *
  * Handles with KIPC_RIGHT_RECV. An error of the reply itself (bad address,

@@ -317,30 +317,7 @@ int dropin_ioctl_cancel(unsigned long request, void *op)
 	return device_ioctl(request, op, dropin_cancel);
 }
 
-/*
- * Pages that this thread could read, or write, lately. What the program unmaps later and passes all
- * the same is a SIGSEGV then; but to ask each time would cost a system call each time.
- */
 #define PAGE_SHIFT 12
-#define PAGES 16
-static __thread uintptr_t readable[PAGES] __attribute__((tls_model("initial-exec")));
-static __thread uintptr_t writable[PAGES] __attribute__((tls_model("initial-exec")));
-
-/* Is the memory in one page, of which that is known? */
-static bool known(const uintptr_t *pages, const void *at, size_t size)
-{
-	uintptr_t first = (uintptr_t)at >> PAGE_SHIFT;
-
-	return first && first == ((uintptr_t)at + size - 1) >> PAGE_SHIFT &&
-	       pages[first % PAGES] == first;
-}
-
-static void remember(uintptr_t *pages, const void *at, size_t size)
-{
-	uintptr_t last = ((uintptr_t)at + size - 1) >> PAGE_SHIFT;
-
-	pages[last % PAGES] = last;
-}
 
 /*
  * A system call that reads there, and fails in any case: no such way to change a mask. Where
@@ -353,23 +330,6 @@ static int look_at(uintptr_t at)
 	at -= at % size;
 	at += !at;	/* 0 would stand for no mask */
 	return syscall(SYS_rt_sigprocmask, -1, at, NULL, size) && errno == EFAULT ? -EFAULT : 0;
-}
-
-int dropin_fetch(void *to, const void *from, size_t size)
-{
-	int saved = errno, err = 0;
-
-	if (!known(readable, from, size)) {
-		err = look_at((uintptr_t)from);
-		if (!err)
-			err = look_at((uintptr_t)from + size - 1);
-		errno = saved;
-	}
-	if (err)
-		return err;
-	memcpy(to, from, size);
-	remember(readable, from, size);
-	return 0;
 }
 
 int dropin_legible(const void *at, size_t size)
@@ -387,7 +347,14 @@ int dropin_legible(const void *at, size_t size)
 	return err;
 }
 
-const struct kipc_result dropin_nowhere;
+int dropin_fetch(void *to, const void *from, size_t size)
+{
+	int err = dropin_legible(from, size);
+
+	if (!err)
+		memcpy(to, from, size);
+	return err;
+}
 
 /* A futex operation that adds 0 there writes, and changes nothing. No thread waits at @none. */
 static int add_nothing(uintptr_t at)
@@ -413,15 +380,6 @@ static int can_write(void *at, size_t size)
 	if (!err)
 		err = add_nothing((uintptr_t)at + size - 1);
 	errno = saved;
-	return err;
-}
-
-int dropin_room(void *at, size_t size)
-{
-	int err = known(writable, at, size) ? 0 : can_write(at, size);
-
-	if (!err)
-		remember(writable, at, size);
 	return err;
 }
 

@@ -99,23 +99,6 @@ int dropin_fetch(void *to, const void *from, size_t size);
  */
 int dropin_legible(const void *at, size_t size);
 
-/**
- * dropin_room() - can the program's memory be written?
- * @at: where
- * @size: bytes, at most a page
- *
- * Leaves it and errno alone. What is known to be so is not asked again, as in dropin_fetch().
- *
- * Return: 0 or -EFAULT.
- */
-int dropin_room(void *at, size_t size);
-
-/*
- * For the result of a receive that must not succeed, as the program's own memory for what it is
- * told has no room: it cannot be written, so the message stays.
- */
-extern const struct kipc_result dropin_nowhere;
-
 /* The other way: store @size bytes, at most a page, where the program points to. 0 or -EFAULT */
 int dropin_store(void *to, const void *from, size_t size);
 

@@ -114,6 +114,15 @@ static int open_old(const char *name, int oflag)
 	}
 }
 
+/* An endpoint knows rights only; what else a mode has is its file's */
+static void set_mode(int queue, mode_t mode)
+{
+	int saved = errno;
+
+	syscall(SYS_fchmod, queue, mode);
+	errno = saved;
+}
+
 static int open_new(const char *name, int oflag, mode_t mode, const struct mq_attr *attr)
 {
 	const uint32_t flags = KIPC_OPEN_CREATE | KIPC_OPEN_EXCL | POSIXMQ_OPEN_FLAGS;
@@ -124,9 +133,8 @@ static int open_new(const char *name, int oflag, mode_t mode, const struct mq_at
 		ret = posixmq_make(&op, mode, attr);
 	if (!ret)
 		ret = dropin_ioctl(KIPC_IOC_OPEN, &op);
-	/* An endpoint knows rights only; what else a mode has is its file's */
 	if (ret >= 0 && mode & 07000)
-		syscall(SYS_fchmod, ret, op.mode | (mode & 07000));
+		set_mode(ret, op.mode | (mode & 07000));
 	switch (ret) {
 	case -EDQUOT:
 		/* user_capacity_max is for kipc what RLIMIT_MSGQUEUE is for the kernel's own */
@@ -359,23 +367,14 @@ static int queue_send(mqd_t queue, const char *msg, size_t size, unsigned int pr
 static int queue_receive(mqd_t queue, char *msg, size_t room, unsigned int *prio,
 			 uint64_t deadline)
 {
-	struct kipc_result result;
 	struct kipc_op_recv op = {
-		.flags = KIPC_REALTIME,
+		.flags = KIPC_REALTIME | KIPC_PRIO_ONLY,
 		.deadline = deadline,
 		.payload = queue_bytes(msg, room),
+		.result = libkipc_pointer(prio),
 	};
-	int ret;
 
-	if (prio) {
-		result.prio = 0;
-		op.result = libkipc_pointer(dropin_room(prio, sizeof(*prio)) ? &dropin_nowhere :
-					    &result);
-	}
-	ret = posixmq_error(dropin_cancel(queue, KIPC_IOC_RECV, &op));
-	if (ret >= 0 && prio)
-		*prio = result.prio;
-	return ret;
+	return posixmq_error(dropin_cancel(queue, KIPC_IOC_RECV, &op));
 }
 
 typedef int send_fn(mqd_t queue, const char *msg, size_t size, unsigned int prio);

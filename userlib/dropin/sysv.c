@@ -22,11 +22,6 @@
 
 const char dropin_library[] = "libkipc-sysv.so";
 
-/* What makes an endpoint one of these queues */
-#define QUEUE_FLAGS (KIPC_ENDPOINT_PERSIST | KIPC_ENDPOINT_ONEWAY | \
-		     KIPC_ENDPOINT_FIRST_COME | KIPC_ENDPOINT_SYSV)
-#define QUEUE_FLAGS_NOT (KIPC_ENDPOINT_KEEP_BY_ANY | KIPC_ENDPOINT_RENDEZVOUS)
-
 /* Bits of an id below what MSG_STAT counts by, from 0; kipc begins at 1 there, as no id is 0 */
 #define INDEX_SHIFT 11
 
@@ -34,7 +29,7 @@ const char dropin_library[] = "libkipc-sysv.so";
 
 static bool is_queue(const struct kipc_endpoint *info)
 {
-	return (info->flags & (QUEUE_FLAGS | QUEUE_FLAGS_NOT)) == QUEUE_FLAGS;
+	return info->flags & KIPC_ENDPOINT_SYSV;
 }
 
 /* ---- the C library's functions ---- */
@@ -102,7 +97,7 @@ static int check_rights(uint32_t id, uint32_t rights)
 /* What there is in all queues */
 static int sum_up(struct kipc_op_sum *sums)
 {
-	*sums = (struct kipc_op_sum){ .with = QUEUE_FLAGS, .without = QUEUE_FLAGS_NOT };
+	*sums = (struct kipc_op_sum){ 0 };
 	return dropin_ioctl(KIPC_IOC_SUM, sums);
 }
 
@@ -254,7 +249,7 @@ DROPIN_PUBLIC int msgget(key_t key, int flags)
 /* ---- msgsnd and msgrcv ---- */
 
 /* EIDRM is then a queue that was removed in the middle */
-#define TRANSFER_FLAGS (KIPC_NORESTART | KIPC_NOENT)
+#define TRANSFER_FLAGS (KIPC_NORESTART | KIPC_NOENT | KIPC_MSGBUF)
 
 /* A send or receive, and what its errors are called here */
 static int transfer(unsigned long request, void *op)
@@ -277,32 +272,29 @@ static int transfer(unsigned long request, void *op)
  * Linux has looked at the message before it looks for the queue, kipc the other way round: of two
  * errors the first one counts.
  */
-static int earlier_error(const char *text, size_t size, int error)
+static int earlier_error(int id, const void *msgp, size_t size, int error)
 {
-	if (size > (unsigned int)get_limits().msgmax)
+	long type = 0;
+
+	if (dropin_fetch(&type, msgp, sizeof(type)))
+		return -EFAULT;
+	if (id < 0 || size > (unsigned int)get_limits().msgmax || type < 1)
 		return -EINVAL;
-	return dropin_legible(text, size) ? -EFAULT : error;
+	return dropin_legible((const char *)msgp + sizeof(type), size) ? -EFAULT : error;
 }
 
 static int send_message(int id, const void *msgp, size_t size, int flags)
 {
-	struct kipc_op_send op = { .deadline = KIPC_FOREVER };
-	const char *text = (const char *)msgp + sizeof(long);
-	long type = 0;
-	int ret;
+	struct kipc_op_send op = {
+		.flags = TRANSFER_FLAGS | ((flags & IPC_NOWAIT) ? KIPC_NONBLOCK : 0),
+		.endpoint = (uint32_t)id,
+		.deadline = KIPC_FOREVER,
+		.payload = libkipc_bytes(msgp, size),
+	};
+	int ret = transfer(KIPC_IOC_SEND, &op);
 
-	ret = dropin_fetch(&type, msgp, sizeof(type));
-	if (ret < 0)
-		return dropin_refuse(ret);
-	if (id < 0 || (ssize_t)size < 0 || type < 1)
-		return dropin_refuse(-EINVAL);
-	op.flags = TRANSFER_FLAGS | ((flags & IPC_NOWAIT) ? KIPC_NONBLOCK : 0);
-	op.endpoint = (uint32_t)id;
-	op.type = (uint64_t)type;
-	op.payload = libkipc_bytes(text, size);
-	ret = transfer(KIPC_IOC_SEND, &op);
 	if (ret == -EINVAL || ret == -EACCES)
-		ret = earlier_error(text, size, ret);
+		ret = earlier_error(id, msgp, size, ret);
 	return ret == -EMSGSIZE ? -EINVAL : ret;
 }
 
@@ -335,67 +327,55 @@ static uint64_t choose(struct kipc_op_recv *op, long type, int flags)
 }
 
 /*
- * The one before which there are @index others; it stays. Its text goes to @text, where there are
- * @size bytes, of which no more than MSGMAX are used, whatever it was when the message came.
+ * The one before which there are @index others; it stays. Of the @size bytes that there are for its
+ * text no more than MSGMAX are used, whatever that was when the message came.
  */
-static int copy_message(struct kipc_op_recv *op, const struct kipc_result *result, char *text,
-			size_t size, long index, int flags)
+static int copy_message(struct kipc_op_recv *op, void *msgp, size_t size, long index, int flags)
 {
 	size_t most = (size_t)least(size, (unsigned int)get_limits().msgmax);
+	struct kipc_result result = { .size = 0 };
+	long type;
 	int ret;
 
 	/* Linux reads so many bytes there, from the type on, before all else */
-	if (dropin_legible(text - sizeof(long), most))
+	if (dropin_legible(msgp, most))
 		return dropin_refuse(-EFAULT);
-	op->flags |= KIPC_PEEK | KIPC_INDEX;
+	op->flags ^= KIPC_MSGBUF | KIPC_PEEK | KIPC_INDEX;
 	op->after = (uint64_t)index;
-	op->payload = libkipc_bytes(text, most);
+	op->payload = libkipc_bytes((char *)msgp + sizeof(type), most);
+	op->result = libkipc_pointer(&result);
 	ret = transfer(KIPC_IOC_RECV, op);
 	/* This is what Linux says, though the manual has it otherwise */
-	if (ret == -EMSGSIZE && (flags & MSG_NOERROR || result->size <= size))
+	if (ret == -EMSGSIZE && (flags & MSG_NOERROR || result.size <= size))
 		return -EINVAL;
-	return ret;
+	type = (long)result.type;
+	return ret >= 0 && dropin_store(msgp, &type, sizeof(type)) ? -EFAULT : ret;
 }
 
 static ssize_t receive_message(int id, void *msgp, size_t size, long type, int flags)
 {
-	struct kipc_result result;
 	struct kipc_op_recv op = {
 		.flags = TRANSFER_FLAGS | ((flags & IPC_NOWAIT) ? KIPC_NONBLOCK : 0),
 		.endpoint = (uint32_t)id,
 		.deadline = KIPC_FOREVER,
-		.result = libkipc_pointer(&result),
 	};
-	char *text = (char *)msgp + sizeof(long);
-	long found;
 	int ret;
 
 	if (id < 0 || (ssize_t)size < 0)
 		return dropin_refuse(-EINVAL);
-	/* As long as the kernel has written nothing there */
-	result.type = 0;
-	result.size = 0;
-	if (dropin_room(msgp, sizeof(found)))
-		op.result = libkipc_pointer(&dropin_nowhere);
 	if (flags & MSG_COPY) {
 		if (flags & MSG_EXCEPT || !(flags & IPC_NOWAIT))
 			return dropin_refuse(-EINVAL);
-		ret = copy_message(&op, &result, text, size, type, flags);
+		ret = copy_message(&op, msgp, size, type, flags);
 	} else {
-		op.payload = libkipc_bytes(text, size);
+		op.payload = libkipc_bytes(msgp, size);
 		op.type = choose(&op, type, flags);
 		op.flags |= (flags & MSG_NOERROR) ? KIPC_TRUNCATE : KIPC_ANYSIZE;
 		ret = transfer(KIPC_IOC_RECV, &op);
 	}
 	if (ret == -EAGAIN)
 		return -ENOMSG;
-	if (ret == -EMSGSIZE)
-		return -E2BIG;
-	if (ret < 0)
-		return ret;
-	found = (long)result.type;
-	memcpy(msgp, &found, sizeof(found));
-	return ret;
+	return ret == -EMSGSIZE ? -E2BIG : ret;
 }
 
 DROPIN_PUBLIC ssize_t msgrcv(int id, void *msgp, size_t size, long type, int flags)
