@@ -91,7 +91,8 @@ static noinline void kipc_unlock_admit(struct kipc_ep *ep, struct kipc_after *af
 	bool more;
 
 	/* A section that has woken a batch already leaves the admissions to the next */
-	more = after->nr_tasks + KIPC_BATCH > KIPC_AFTER_MAX || kipc_admit(ep, &place, after);
+	more = after->nr_tasks - after->nr_passed + KIPC_BATCH > KIPC_AFTER_MAX ||
+	       kipc_admit(ep, &place, after);
 	kipc_unlock_and_do(ep, after);
 	while (more) {
 		cond_resched();
@@ -115,7 +116,7 @@ void kipc_unlock(struct kipc_ep *ep, struct kipc_after *after)
 
 void kipc_after_wake(struct kipc_after *after, struct task_struct *task)
 {
-	if (WARN_ON_ONCE(after->nr_tasks == KIPC_AFTER_MAX)) {
+	if (WARN_ON_ONCE(after->nr_tasks == KIPC_AFTER_TASKS)) {
 		wake_up_process(task);
 		return;
 	}

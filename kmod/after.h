@@ -29,14 +29,19 @@ struct kipc_msg;
 struct kipc_share;
 struct task_struct;
 
-/* Each step wakes at most one task and finishes at most one call */
-#define KIPC_AFTER_MAX	(KIPC_BATCH + 4)
+/*
+ * Each step wakes at most one task and finishes at most one call; beside them a batch of
+ * receivers may be passed by, see kipc_pass_by()
+ */
+#define KIPC_AFTER_MAX		(KIPC_BATCH + 4)
+#define KIPC_AFTER_TASKS	(KIPC_AFTER_MAX + KIPC_BATCH)
 
 /**
  * struct kipc_after - the notes
  * @nothing: what follows, to clear it at once
  * @nr_tasks: entries in @tasks
  * @nr_files: entries in @files
+ * @nr_passed: how many of @tasks are receivers that were passed by
  * @more: there is something beside tasks to wake and room to give away
  * @room: room was made: admit blocked senders
  * @buffers: payloads to free
@@ -61,6 +66,7 @@ struct kipc_after {
 		struct {
 			u8 nr_tasks;
 			u8 nr_files;
+			u8 nr_passed;
 			bool more;
 			bool room;
 		};
@@ -73,7 +79,7 @@ struct kipc_after {
 	struct hlist_head shares;
 	struct hlist_head pins;
 	struct hlist_head sent;
-	struct task_struct *tasks[KIPC_AFTER_MAX];
+	struct task_struct *tasks[KIPC_AFTER_TASKS];
 	struct kipc_file *files[KIPC_AFTER_MAX];
 };
 

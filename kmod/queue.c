@@ -892,11 +892,49 @@ static void kipc_hand_over(struct kipc_ep *ep, struct kipc_msg *msg,
 	smp_store_release(&receiver->msg, msg);
 }
 
+static noinline void kipc_receiver_fail(struct kipc_ep *ep, struct kipc_receiver *receiver,
+					int error, struct kipc_after *after)
+{
+	kipc_receiver_remove(ep, receiver, after);
+	kipc_after_wake(after, receiver->task);
+	/* As in kipc_hand_over() */
+	smp_store_release(&receiver->error, error);
+}
+
+static bool kipc_receiver_too_small(const struct kipc_receiver *receiver,
+				    const struct kipc_msg *msg)
+{
+	return msg->size > receiver->fits || msg->nfds > receiver->fits_files;
+}
+
+/*
+ * Tell @receiver and those that wait behind it of the room that @msg needs, up to one that has
+ * it, or NULL. A batch in one hold of the lock: the next one then finds out itself, and brings
+ * the message back.
+ */
+static noinline struct kipc_receiver *kipc_pass_by(struct kipc_ep *ep, const struct kipc_msg *msg,
+						   struct kipc_receiver *receiver,
+						   struct kipc_after *after)
+{
+	do {
+		if (after->nr_passed == KIPC_BATCH)
+			break;
+		after->nr_passed++;
+		receiver->needed = msg->size;
+		receiver->needed_files = msg->nfds;
+		kipc_receiver_fail(ep, receiver, -EMSGSIZE, after);
+		receiver = kipc_match(ep, msg);
+	} while (receiver && kipc_receiver_too_small(receiver, msg));
+	return receiver;
+}
+
 /* Into the queue, unless somebody waits for just this */
 static void kipc_offer(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after)
 {
 	struct kipc_receiver *receiver = kipc_match(ep, msg);
 
+	if (receiver && unlikely(kipc_receiver_too_small(receiver, msg)))
+		receiver = kipc_pass_by(ep, msg, receiver, after);
 	if (receiver)
 		kipc_hand_over(ep, msg, receiver, after);
 	else
@@ -1256,15 +1294,6 @@ void kipc_receiver_remove(struct kipc_ep *ep, struct kipc_receiver *receiver,
 	kipc_share_put(ep, receiver->share, after);
 }
 
-static void kipc_receiver_fail(struct kipc_ep *ep, struct kipc_receiver *receiver, int error,
-			       struct kipc_after *after)
-{
-	kipc_receiver_remove(ep, receiver, after);
-	kipc_after_wake(after, receiver->task);
-	/* As in kipc_hand_over() */
-	smp_store_release(&receiver->error, error);
-}
-
 /*
  * The first receiver from @walk on, which moves past it; NULL at the end. Those that
  * began to wait since do not make the walk longer.
@@ -1305,8 +1334,11 @@ bool kipc_recheck_receivers(struct kipc_ep *ep, struct kipc_walk *walk, struct k
 		if (!receiver)
 			return false;
 		err = kipc_permission_of(ep, receiver->cred, KIPC_MAY_RECV);
-		if (!err && receiver->room < ep->max_size)
+		if (!err && receiver->room < ep->max_size) {
+			receiver->needed = ep->max_size;
+			receiver->needed_files = 0;
 			err = -EMSGSIZE;
+		}
 		if (err)
 			kipc_receiver_fail(ep, receiver, err, after);
 	}

@@ -10,7 +10,7 @@
  *
  * 1. No waiting receiver matches a message in the queue. Who puts a message
  *    into the queue, other than to hold it back, offers it to the waiting receivers first
- *    (direct handoff).
+ *    (direct handoff). Those whose room is too little for it are told so, and passed by.
  * 2. A blocked message that would fit waits only for room, or behind one that
  *    does (but with FIRST_COME): who makes room admits (kipc_after.room).
  * 3. A message is in the queue exactly while BLOCKED or QUEUED, in ep->claims
@@ -39,6 +39,11 @@
  * @type: what to compare with
  * @nocalls: takes only one-way messages
  * @room: what it can take, U64_MAX if it does not insist on max_size
+ * @fits: the largest message it can take now, U64_MAX if it cuts those that are larger; known
+ *	while it waits
+ * @fits_files: likewise the files of one
+ * @needed: the room that is needed, to be told with EMSGSIZE
+ * @needed_files: likewise
  * @cred: its rights, if it receives through a device file; else NULL
  * @task: who waits
  * @msg: the message claimed for it; set once, last, with release
@@ -56,6 +61,10 @@ struct kipc_receiver {
 	u64 type;
 	bool nocalls;
 	u64 room;
+	u64 fits;
+	u32 fits_files;
+	u32 needed_files;
+	u64 needed;
 	const struct cred *cred;
 	struct task_struct *task;
 	struct kipc_msg *msg;

@@ -142,8 +142,8 @@ int kipc_recv_prepare(struct kipc_recv *recv, struct kipc_file *file,
 				  !op->result || !file->ep;
 	recv->receiver.cred = file->ep ? NULL : current_cred();
 	recv->receiver.room = op->flags & KIPC_RECV_SMALL ? U64_MAX : recv->segs.total;
-	recv->needed = 0;
-	recv->needed_files = 0;
+	recv->receiver.needed = 0;
+	recv->receiver.needed_files = 0;
 	recv->flags = 0;
 	recv->reply_error = 0;
 	recv->told = false;
@@ -171,31 +171,32 @@ int kipc_recv_allowed(struct kipc_recv *recv, struct kipc_file *file, struct kip
 			return err;
 	}
 	if (recv->receiver.room < ep->max_size) {
-		recv->needed = ep->max_size;
+		recv->receiver.needed = ep->max_size;
 		return -EMSGSIZE;
 	}
 	return 0;
 }
 
-/* More files than there is room for, and none of them must be dropped? */
-static noinline bool kipc_recv_too_many_files(struct kipc_recv *recv, const struct kipc_msg *msg)
+/* The largest message there is room for now; none is too large to be cut */
+static u64 kipc_recv_fits(const struct kipc_recv *recv)
 {
-	if (recv->op->flags & (KIPC_PEEK | KIPC_NOFILES | KIPC_TRUNCATE) ||
-	    msg->nfds <= recv->op->payload.nfds)
-		return false;
-	recv->needed = msg->size;
-	recv->needed_files = msg->nfds;
-	return true;
+	return recv->op->flags & KIPC_TRUNCATE ? U64_MAX : recv->segs.total;
+}
+
+/* Likewise how many files, unless they may be dropped */
+static u32 kipc_recv_fits_files(const struct kipc_recv *recv)
+{
+	return recv->op->flags & (KIPC_PEEK | KIPC_NOFILES | KIPC_TRUNCATE) ?
+	       U32_MAX : recv->op->payload.nfds;
 }
 
 bool kipc_recv_too_small(struct kipc_recv *recv, const struct kipc_msg *msg)
 {
-	if (unlikely(msg->nfds) && kipc_recv_too_many_files(recv, msg))
-		return true;
-	if (msg->size <= recv->segs.total || recv->op->flags & KIPC_TRUNCATE)
+	if (likely(msg->size <= kipc_recv_fits(recv)) &&
+	    likely(!msg->nfds || msg->nfds <= kipc_recv_fits_files(recv)))
 		return false;
-	recv->needed = msg->size;
-	recv->needed_files = msg->nfds;
+	recv->receiver.needed = msg->size;
+	recv->receiver.needed_files = msg->nfds;
 	return true;
 }
 
@@ -336,8 +337,6 @@ static struct kipc_msg *kipc_take(struct kipc_recv *recv, struct kipc_ep *ep, in
 		kipc_unlock(ep, &after);
 	}
 	*err = receiver->msg ? 0 : receiver->error ?: woken;
-	if (*err == -EMSGSIZE)
-		recv->needed = READ_ONCE(ep->max_size);
 	return receiver->msg;
 }
 
@@ -421,6 +420,8 @@ static struct kipc_msg *kipc_recv_begin(struct kipc_recv *recv, struct kipc_file
 	} else if (!err && !*again) {
 		if (unlikely(ep->notify))
 			kipc_notify_empty(ep);
+		recv->receiver.fits = kipc_recv_fits(recv);
+		recv->receiver.fits_files = kipc_recv_fits_files(recv);
 		if (recv->deadline.never_sleep)
 			err = -EAGAIN;
 		else
@@ -712,8 +713,8 @@ static noinline long kipc_recv_peek(struct kipc_recv *recv, struct kipc_file *fi
 noinline long kipc_recv_failed(struct kipc_recv *recv, long err)
 {
 	struct kipc_result result = {
-		.size = err == -EMSGSIZE ? recv->needed : 0,
-		.nfds = err == -EMSGSIZE ? recv->needed_files : 0,
+		.size = err == -EMSGSIZE ? recv->receiver.needed : 0,
+		.nfds = err == -EMSGSIZE ? recv->receiver.needed_files : 0,
 		.flags = recv->flags,
 		.reply_error = recv->reply_error,
 	};

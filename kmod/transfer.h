@@ -41,8 +41,6 @@ int kipc_half_write(struct kipc_op_reply_recv __user *uop, u64 token, s32 reply_
  * @segs: room for the payload
  * @deadline: until when it may wait
  * @receiver: how it selects
- * @needed: the room that is needed, to be told with EMSGSIZE
- * @needed_files: likewise
  * @flags: KIPC_RESULT_REPLIED or 0, to be told
  * @reply_error: to be told of the reply half
  * @told: a message has been, so that an error has to take it back
@@ -55,8 +53,6 @@ struct kipc_recv {
 	struct kipc_segs segs;
 	struct kipc_deadline deadline;
 	struct kipc_receiver receiver;
-	u64 needed;
-	u32 needed_files;
 	u32 flags;
 	s32 reply_error;
 	bool told;

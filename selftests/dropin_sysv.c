@@ -1135,6 +1135,44 @@ TEST_F(sysv, a_waiting_receiver_with_too_little_room)
 	EXPECT_EQ(0, ds_of(self->id).msg_qnum);
 }
 
+/* They do not hold it up: it is in the queue at once, and nobody has received */
+TEST_F(sysv, waiting_receivers_with_too_little_room_are_passed_by)
+{
+	struct work *small = work(self->id, 0, 3), *large = work(self->id, 0, 100);
+	struct kt_job *jobs[2], *next;
+	struct msqid_ds ds;
+
+	kt_one_cpu();
+	for (int i = 0; i < 2; i++) {
+		jobs[i] = kt_start(KT_FORK, work_rcv, small);
+		ASSERT_TRUE(waits(jobs[i]));
+	}
+	kt_go_first(true);
+	EXPECT_EQ(0, snd(self->id, 1, "four", 0));
+	ds = ds_of(self->id);
+	kt_go_first(false);
+	EXPECT_EQ(1, ds.msg_qnum);
+	EXPECT_EQ(4, ds.__msg_cbytes);
+	EXPECT_EQ(0, ds.msg_lrpid);
+	EXPECT_EQ(0, ds.msg_rtime);
+	for (int i = 0; i < 2; i++)
+		EXPECT_EQ(-E2BIG, kt_join(jobs[i]));
+	EXPECT_EQ(4, rcv(self->id, &self->msg, 100, 0, IPC_NOWAIT));
+
+	jobs[0] = kt_start(KT_FORK, work_rcv, small);
+	ASSERT_TRUE(waits(jobs[0]));
+	next = kt_start(KT_FORK, work_rcv, large);
+	ASSERT_TRUE(waits(next));
+	kt_go_first(true);
+	EXPECT_EQ(0, snd(self->id, 1, "four", 0));
+	ds = ds_of(self->id);
+	kt_go_first(false);
+	EXPECT_EQ(0, ds.msg_qnum);
+	EXPECT_EQ(next->pid, ds.msg_lrpid);
+	EXPECT_EQ(-E2BIG, kt_join(jobs[0]));
+	EXPECT_EQ(4, kt_join(next));
+}
+
 TEST_F(sysv, a_sender_waits_for_room)
 {
 	struct work *w = work(self->id, 2, 500);

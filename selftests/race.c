@@ -344,6 +344,46 @@ TEST_F(race, p14_deadline_of_a_receive_against_send)
 	}
 }
 
+/* More than there is room for */
+static void act_send_more(unsigned int round)
+{
+	uint64_t more[2] = { round, round };
+
+	rival.ret = kt_send(rival.fd, 0, 1, 0, more, sizeof(more));
+}
+
+/* Who is passed by may leave at that moment: the message stays, whatever it is told */
+TEST_F(race, p02_deadline_of_a_receive_against_a_message_too_large)
+{
+	unsigned int told[2] = { 0, 0 };
+	struct kipc_result result;
+	uint64_t numbers[2];
+	struct kipc_op_recv op = kt_recv_op(numbers, sizeof(numbers[0]), &result);
+
+	rival.fd = self->cli;
+	begin(act_send_more, ROUNDS);
+	op.flags = KIPC_ANYSIZE;
+	for (unsigned int i = 0; i < ROUNDS; i++) {
+		int64_t ret;
+
+		memset(&result, 0, sizeof(result));
+		op.deadline = kt_now() + (uint64_t)rand_r(&rival.seed) % 300000;
+		go();
+		ret = kt_op_recv(self->srv, &op);
+		done();
+		told[ret == -EMSGSIZE]++;
+		ASSERT_TRUE(ret == -EMSGSIZE || ret == -ETIMEDOUT);
+		ASSERT_EQ(ret == -EMSGSIZE ? sizeof(numbers) : 0, result.size);
+		ASSERT_EQ(0, rival.ret);
+		ASSERT_EQ((long)sizeof(numbers), kt_recv(self->srv, 0, KIPC_ANYSIZE | KIPC_NONBLOCK,
+							 0, numbers, sizeof(numbers), &result));
+		ASSERT_EQ(i, numbers[1]);
+		ASSERT_EQ(1, result.deliveries);
+		ASSERT_TRUE(kt_quiet(self->srv));
+	}
+	EXPECT_LT(0, told[true]);
+}
+
 /* ---- removal against everything ---- */
 
 static void act_send(unsigned int round)

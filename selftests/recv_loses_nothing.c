@@ -367,6 +367,83 @@ TEST_F(empty, p02_small_room_after_a_handover)
 	EXPECT_TRUE(kt_filled(buf, SIZE, 2));
 }
 
+/*
+ * Those who have too little room are all told, however many they are, and the message goes to
+ * who waits behind them; or into the queue.
+ */
+#define SMALL_ROOMS 40
+
+TEST_F(empty, p02_many_with_small_rooms)
+{
+	static struct kipc_result results[SMALL_ROOMS], result;
+	static struct kipc_op_recv ops[SMALL_ROOMS];
+	static struct kt_job *jobs[SMALL_ROOMS];
+	char *buf = kt_shared(ROOM);
+	struct kipc_op_recv good = kt_recv_op(buf, ROOM, &result);
+	struct kt_job *good_job = NULL;
+
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < SMALL_ROOMS; i++) {
+			memset(&results[i], 0, sizeof(results[i]));
+			ops[i] = kt_recv_op(buf, i % 2 ? SIZE - 1 : 0, &results[i]);
+			ops[i].flags = KIPC_ANYSIZE;
+			jobs[i] = kt_start_ioctl(KT_THREAD, self->fd, KIPC_IOC_RECV, &ops[i]);
+			ASSERT_TRUE(kt_asleep(jobs[i]));
+		}
+		if (!round) {
+			good_job = kt_start_ioctl(KT_THREAD, self->fd, KIPC_IOC_RECV, &good);
+			ASSERT_TRUE(kt_asleep(good_job));
+		}
+		kt_poison(buf, ROOM);
+		ASSERT_EQ(0, send_pattern(self->fd, 3, 2));
+		for (int i = 0; i < SMALL_ROOMS; i++) {
+			EXPECT_EQ(-EMSGSIZE, kt_join(jobs[i]));
+			EXPECT_EQ(SIZE, results[i].size);
+			EXPECT_EQ(0, results[i].nfds);
+		}
+		if (!round) {
+			EXPECT_EQ(SIZE, kt_join(good_job));
+			EXPECT_TRUE(kt_filled(buf, SIZE, 2));
+			EXPECT_EQ(1, result.deliveries);
+		}
+	}
+	EXPECT_TRUE(kt_poisoned(buf, ROOM));
+	expect_pattern(_metadata, self->fd, 3, 2);
+}
+
+/* The message is in the queue at once, though who waits for it has not run yet */
+TEST_F(empty, p02_small_rooms_are_passed_by)
+{
+	char *buf = kt_shared(ROOM);
+	struct kipc_result result, cut_result;
+	struct kipc_op_recv op = kt_recv_op(buf, 10, &result);
+	struct kipc_op_recv cut = kt_recv_op(buf, 5, &cut_result);
+	struct kt_job *job, *cut_job;
+
+	kt_one_cpu();
+	op.flags = KIPC_ANYSIZE;
+	cut.flags = KIPC_TRUNCATE;
+	job = kt_start_ioctl(KT_FORK, self->fd, KIPC_IOC_RECV, &op);
+	ASSERT_TRUE(kt_asleep(job));
+	kt_go_first(true);
+	EXPECT_EQ(0, send_pattern(self->fd, 3, 2));
+	expect_pattern(_metadata, self->fd, 3, 2);
+	EXPECT_FALSE(job->done);
+	kt_go_first(false);
+	EXPECT_EQ(-EMSGSIZE, kt_join(job));
+
+	/* What fits exactly, and who takes what does not fit */
+	job = kt_start_ioctl(KT_FORK, self->fd, KIPC_IOC_RECV, &op);
+	ASSERT_TRUE(kt_asleep(job));
+	cut_job = kt_start_ioctl(KT_FORK, self->fd, KIPC_IOC_RECV, &cut);
+	ASSERT_TRUE(kt_asleep(cut_job));
+	EXPECT_EQ(0, kt_send(self->fd, 0, 0, 0, "0123456789", 10));
+	EXPECT_EQ(10, kt_join(job));
+	EXPECT_EQ(0, send_pattern(self->fd, 3, 2));
+	EXPECT_EQ(5, kt_join(cut_job));
+	EXPECT_EQ(0, kt_stat(self->fd).msgs);
+}
+
 TEST_F(empty, p02_a_claim_keeps_its_room)
 {
 	struct {
