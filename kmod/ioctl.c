@@ -131,7 +131,7 @@ static long kipc_op_stat(struct kipc_file *file, struct kipc_op_stat *op, void _
 	struct kipc_ep *ep;
 	int err = 0;
 
-	if (op->what)
+	if (op->what & ~(file->ep ? KIPC_STAT_ACCESS : 0))
 		return -EINVAL;
 	ep = kipc_target(file, op->endpoint, 0);
 	if (IS_ERR(ep))
@@ -141,6 +141,8 @@ static long kipc_op_stat(struct kipc_file *file, struct kipc_op_stat *op, void _
 		err = -EIDRM;
 	else if (!file->ep)
 		err = kipc_ep_permission(ep, KIPC_MAY_SEE);
+	if (!err && op->what & KIPC_STAT_ACCESS)
+		kipc_ep_accessed(ep);
 	spin_unlock(&ep->lock);
 	if (!err) {
 		kipc_ep_stat(ep, &op->info);

@@ -58,7 +58,7 @@ static const struct op ops[] = {
 	}, {
 		.name = "STAT", .cmd = KIPC_IOC_STAT, .files = BOTH, .has_endpoint = true,
 		.endpoint = offsetof(struct kipc_op_stat, endpoint),
-		.flags = offsetof(struct kipc_op_stat, what),
+		.flags = offsetof(struct kipc_op_stat, what), .known = KIPC_STAT_ACCESS,
 	}, {
 		.name = "SET", .cmd = KIPC_IOC_SET, .files = BOTH, .has_endpoint = true,
 		.endpoint = offsetof(struct kipc_op_stat, endpoint),
@@ -1016,6 +1016,17 @@ TEST_F(abi, malformed_sets)
 	op = (struct kipc_op_stat){ .what = KIPC_SET_GID, .info.gid = ~0U };
 	EXPECT_EQ(-EINVAL, kt_op_set(self->fd, &op));
 	EXPECT_EQ(0600, kt_stat(self->fd).mode);
+}
+
+/* Who looks by an id has no part in the queue, and leaves no trace there */
+TEST_F(abi, STAT_ACCESS_is_of_handles)
+{
+	struct kipc_op_stat op = { .endpoint = self->id, .what = KIPC_STAT_ACCESS };
+
+	EXPECT_EQ(-EINVAL, kt_ioctl(self->dev, KIPC_IOC_STAT, &op));
+	op.endpoint = 0;
+	EXPECT_EQ(0, kt_ioctl(self->fd, KIPC_IOC_STAT, &op));
+	EXPECT_EQ(self->id, op.info.id);
 }
 
 TEST_F(abi, limits_are_the_parameters)

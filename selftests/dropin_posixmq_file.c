@@ -422,6 +422,7 @@ TEST_F(file, futimens_counts_until_something_happens)
 	const struct timespec one[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = 3000 } };
 	const struct timespec ahead[2] = { { .tv_sec = 4000000000 }, { .tv_sec = 4000000000 } };
 	struct sigevent event = { .sigev_notify = SIGEV_NONE };
+	struct mq_attr attr, wrong = { .mq_flags = O_NONBLOCK | O_APPEND };
 	char text[128];
 	time_t now;
 
@@ -439,6 +440,13 @@ TEST_F(file, futimens_counts_until_something_happens)
 	make_old(queue);
 	EXPECT_TRUE(next_is(queue, "x", 0));
 	EXPECT_TRUE(accessed(queue, now, true));
+	make_old(queue);
+	EXPECT_WORKS(mq_getattr(other, &attr));
+	EXPECT_TRUE(times_are(queue, 1000, 2000));
+	EXPECT_FAILS(EINVAL, mq_setattr(other, &wrong, &attr));
+	EXPECT_TRUE(times_are(queue, 1000, 2000));
+	EXPECT_WORKS(mq_setattr(other, &attr, NULL));
+	EXPECT_TRUE(accessed(queue, now, false));
 	make_old(queue);
 	EXPECT_LT(0, read(queue, text, sizeof(text)));
 	EXPECT_TRUE(accessed(queue, now, false));

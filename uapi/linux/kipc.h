@@ -173,6 +173,9 @@
 #define KIPC_SET_KEY		(1U << 4)	/* 0 clears it, if it has one: else ENOENT */
 #define KIPC_SET_NAME		(1U << 5)	/* "" likewise */
 
+/* struct kipc_op_stat: what STAT does beside */
+#define KIPC_STAT_ACCESS	(1U << 0)
+
 /* What KIPC_IOC_NOTIFY arranges */
 #define KIPC_NOTIFY_END		0	/* nothing any more */
 #define KIPC_NOTIFY_NONE	1	/* no notice, but nobody else gets one */
@@ -531,10 +534,12 @@ struct kipc_op_restrict {
 /**
  * struct kipc_op_stat - KIPC_IOC_STAT, KIPC_IOC_SET: inspect or change
  * @endpoint: id; device file only
- * @what: STAT: 0; SET: KIPC_SET_*
+ * @what: STAT: KIPC_STAT_*; SET: KIPC_SET_*
  * @info: STAT: written; SET: the new values, other members are ignored
  *
- * STAT: any handle; on a device file any permission on the endpoint (EACCES).
+ * STAT: any handle; on a device file any permission on the endpoint (EACCES). STAT_ACCESS
+ * (handles only, EINVAL) counts as an access: with MQUEUE fstat(2) tells this time as that of
+ * the last access and of the last change, as after mq_setattr(3).
  * SET: KIPC_RIGHT_CONTROL, on a device file what CONTROL needs at OPEN; another user
  * or group at an endpoint with MQUEUE: what that says (EPERM). Who gives it away, as
  * msgctl(2) allows, still pays for it: the capacity stays charged to whoever chose

@@ -266,7 +266,7 @@ int posixmq_error(int ret)
 
 static int queue_attributes(mqd_t queue, const struct mq_attr *wanted, struct mq_attr *was)
 {
-	struct kipc_op_stat op = { 0 };
+	struct kipc_op_stat op = { .what = wanted ? KIPC_STAT_ACCESS : 0 };
 	int saved = errno, ret, flags;
 	struct mq_attr attr;
 
