@@ -190,10 +190,9 @@ static u32 kipc_recv_fits_files(const struct kipc_recv *recv)
 	       U32_MAX : recv->op->payload.nfds;
 }
 
-bool kipc_recv_too_small(struct kipc_recv *recv, const struct kipc_msg *msg)
+noinline bool kipc_recv_refuses(struct kipc_recv *recv, const struct kipc_msg *msg)
 {
-	if (likely(msg->size <= kipc_recv_fits(recv)) &&
-	    likely(!msg->nfds || msg->nfds <= kipc_recv_fits_files(recv)))
+	if (msg->size <= kipc_recv_fits(recv) && msg->nfds <= kipc_recv_fits_files(recv))
 		return false;
 	recv->receiver.needed = msg->size;
 	recv->receiver.needed_files = msg->nfds;
@@ -390,6 +389,14 @@ static int kipc_half_store(struct kipc_recv *recv)
 	return kipc_half_write(uop, 0, recv->reply_error, 1);
 }
 
+static int kipc_recv_wait(struct kipc_recv *recv, struct kipc_file *file, struct kipc_ep *ep,
+			  struct kipc_share *share, struct kipc_after *after)
+{
+	recv->receiver.fits = kipc_recv_fits(recv);
+	recv->receiver.fits_files = kipc_recv_fits_files(recv);
+	return kipc_receiver_wait(ep, &recv->receiver, file, share, after);
+}
+
 /*
  * One hold of the lock: make the reply, if there is one, and claim a message, or
  * begin to wait for one (*@wait), or neither (*@again, call again).
@@ -420,12 +427,10 @@ static struct kipc_msg *kipc_recv_begin(struct kipc_recv *recv, struct kipc_file
 	} else if (!err && !*again) {
 		if (unlikely(ep->notify))
 			kipc_notify_empty(ep);
-		recv->receiver.fits = kipc_recv_fits(recv);
-		recv->receiver.fits_files = kipc_recv_fits_files(recv);
 		if (recv->deadline.never_sleep)
 			err = -EAGAIN;
 		else
-			err = kipc_receiver_wait(ep, &recv->receiver, file, share, &after);
+			err = kipc_recv_wait(recv, file, ep, share, &after);
 		*wait = !err;
 	}
 	if (!*wait && share)

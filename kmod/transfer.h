@@ -75,8 +75,15 @@ struct kipc_msg *kipc_recv_claim(struct kipc_recv *recv, struct kipc_file *file,
 				 struct kipc_ep *ep);
 /* ep->lock held: may this file receive, with this room? Asked again after each sleep. */
 int kipc_recv_allowed(struct kipc_recv *recv, struct kipc_file *file, struct kipc_ep *ep);
-/* Is a message larger than the room, and must not be cut? */
-bool kipc_recv_too_small(struct kipc_recv *recv, const struct kipc_msg *msg);
+/* Of a message that is larger than the room or has files: must nothing of it be dropped? */
+bool kipc_recv_refuses(struct kipc_recv *recv, const struct kipc_msg *msg);
+
+/* Is a message larger than the room, or has it more files, and must not be cut? */
+static inline bool kipc_recv_too_small(struct kipc_recv *recv, const struct kipc_msg *msg)
+{
+	return unlikely(msg->size > recv->segs.total || msg->nfds) && kipc_recv_refuses(recv, msg);
+}
+
 /*
  * Copy a claimed or peeked message and what is told of it out; bytes stored. -ESTALE: its
  * sender has left, or another has received what is only peeked at.
