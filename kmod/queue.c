@@ -928,13 +928,22 @@ static noinline struct kipc_receiver *kipc_pass_by(struct kipc_ep *ep, const str
 	return receiver;
 }
 
-/* Into the queue, unless somebody waits for just this */
-static void kipc_offer(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after)
+/* The receiver that waits longest among those that @msg suits and that have room for it, or NULL */
+static inline struct kipc_receiver *kipc_meet(struct kipc_ep *ep, const struct kipc_msg *msg,
+					      struct kipc_after *after)
 {
 	struct kipc_receiver *receiver = kipc_match(ep, msg);
 
 	if (receiver && unlikely(kipc_receiver_too_small(receiver, msg)))
 		receiver = kipc_pass_by(ep, msg, receiver, after);
+	return receiver;
+}
+
+/* Into the queue, unless somebody waits for just this */
+static void kipc_offer(struct kipc_ep *ep, struct kipc_msg *msg, struct kipc_after *after)
+{
+	struct kipc_receiver *receiver = kipc_meet(ep, msg, after);
+
 	if (receiver)
 		kipc_hand_over(ep, msg, receiver, after);
 	else
@@ -958,7 +967,7 @@ int kipc_post(struct kipc_ep *ep, struct kipc_msg *msg, const struct kipc_file *
 	lockdep_assert_held(&ep->lock);
 	fits = kipc_admissible(ep, share, place, msg->size);
 	if (ep->flags & KIPC_ENDPOINT_RENDEZVOUS)
-		fits = fits && kipc_match(ep, msg);
+		fits = fits && kipc_meet(ep, msg, after);
 	ep->want_room |= !fits;	/* told, or made to wait */
 	wait = !nowait && (!fits || msg->call || msg->sync);
 	err = !fits && nowait ? -EAGAIN : 0;

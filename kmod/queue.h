@@ -42,7 +42,8 @@
  * @fits: the largest message it can take now, U64_MAX if it cuts those that are larger; known
  *	while it waits
  * @fits_files: likewise the files of one
- * @needed: the room that is needed, to be told with EMSGSIZE
+ * @needed: the room that is needed, to be told with EMSGSIZE; who sets @error to that sets this
+ *	before
  * @needed_files: likewise
  * @cred: its rights, if it receives through a device file; else NULL
  * @task: who waits

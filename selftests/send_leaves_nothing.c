@@ -426,6 +426,48 @@ TEST_F(rendezvous, p03_nobody_there)
 	EXPECT_EQ(-EINTR, kt_join(job));
 }
 
+/* They are told, and it is as if they had not been there */
+TEST_F(rendezvous, p03_receivers_without_room)
+{
+	struct kipc_op_send send = kt_send_op("xyz", 3);
+	struct kipc_op_recv small[2], recv = kt_recv_op(self->buf, MAX_SIZE, NULL);
+	struct kipc_result result[2];
+	struct kt_job *jobs[2], *job;
+
+	for (int round = 0; round < 3; round++) {
+		memset(result, 0, sizeof(result));
+		for (int i = 0; i < 2; i++) {
+			small[i] = kt_recv_op(self->buf, (size_t)i * 2, &result[i]);
+			small[i].flags = KIPC_ANYSIZE;
+			jobs[i] = kt_start_ioctl(KT_THREAD, self->fd, KIPC_IOC_RECV, &small[i]);
+			ASSERT_TRUE(kt_asleep(jobs[i]));
+		}
+		switch (round) {
+		case 0:
+			EXPECT_EQ(-EAGAIN, kipc_send(self->fd, "xyz", 3, 0));
+			break;
+		case 1:
+			job = kt_start_ioctl(KT_THREAD, self->fd, KIPC_IOC_SEND, &send);
+			ASSERT_TRUE(kt_asleep(job));
+			EXPECT_EQ(0, kt_stat(self->fd).msgs);
+			EXPECT_EQ(3, kipc_recv(self->fd, self->buf, MAX_SIZE, NULL, 0));
+			EXPECT_EQ(0, kt_join(job));
+			break;
+		case 2:
+			job = kt_start_ioctl(KT_THREAD, self->fd, KIPC_IOC_RECV, &recv);
+			ASSERT_TRUE(kt_asleep(job));
+			EXPECT_EQ(0, kipc_send(self->fd, "xyz", 3, 0));
+			EXPECT_EQ(3, kt_join(job));
+			break;
+		}
+		for (int i = 0; i < 2; i++) {
+			EXPECT_EQ(-EMSGSIZE, kt_join(jobs[i]));
+			EXPECT_EQ(3, result[i].size);
+		}
+		EXPECT_EQ(0, kt_stat(self->fd).msgs);
+	}
+}
+
 TEST_F(rendezvous, p03_a_receiver_for_something_else)
 {
 	struct kipc_op_recv recv = kt_recv_op(self->buf, MAX_SIZE, NULL);
