@@ -230,11 +230,22 @@ static noinline void kipc_share_drop(struct kipc_ep *ep, struct kipc_share *shar
 	kipc_after_free(after, &share->free_node);
 }
 
+/* Nobody holds @share any more: keep it instead of the one that was kept, if that is not in use */
+static noinline void kipc_share_keep(struct kipc_ep *ep, struct kipc_share *share,
+				     struct kipc_after *after)
+{
+	struct kipc_share *before = ep->spare_share;
+
+	ep->spare_share = share;
+	if (before && !before->refs)
+		kipc_share_drop(ep, before, after);
+}
+
 void kipc_share_put(struct kipc_ep *ep, struct kipc_share *share, struct kipc_after *after)
 {
 	lockdep_assert_held(&ep->lock);
-	if (share && !--share->refs)
-		kipc_share_drop(ep, share, after);
+	if (share && !--share->refs && share != ep->spare_share)
+		kipc_share_keep(ep, share, after);
 }
 
 bool kipc_ep_writable(struct kipc_ep *ep, struct kipc_file *file)
@@ -340,6 +351,10 @@ void kipc_ep_put(struct kipc_ep *ep)
 {
 	if (!refcount_dec_and_test(&ep->ref))
 		return;
+	if (ep->spare_share) {
+		rb_erase(&ep->spare_share->node, &ep->shares);
+		kipc_share_free(ep->spare_share);
+	}
 	WARN_ON_ONCE(ep->msgs || ep->bytes || ep->handed || ep->queued || ep->calls ||
 		     ep->waiters || ep->handles || ep->nr_waiting ||
 		     !RB_EMPTY_ROOT(&ep->shares) || !RB_EMPTY_ROOT(&ep->deliveries) ||

@@ -225,6 +225,8 @@ struct kipc_cursor {
  * @waiting: waiting receivers, by class they take and selector
  * @nr_waiting: how many of those
  * @shares: shares by uid
+ * @spare_share: of those, the last one that nobody held any more: it may come back. Others go
+ *	then
  * @stalled: shares with blocked messages, by the place of the first
  * @claims: messages claimed, by msg->link
  * @deliveries: delivered calls by token, answered by REPLY
@@ -286,6 +288,7 @@ struct kipc_ep {
 	struct kipc_index waiting[KIPC_WAITINGS];
 	u32 nr_waiting;
 	struct rb_root shares;
+	struct kipc_share *spare_share;
 	struct rb_root_cached stalled;
 	struct hlist_head claims;
 	struct rb_root deliveries;
