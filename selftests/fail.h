@@ -141,6 +141,22 @@ static inline void fail_become(uid_t uid)
 	kt_need(prctl(PR_SET_DUMPABLE, 1) == 0);
 }
 
+/*
+ * Another user receives nothing from @endpoint: that one's share is what is kept there for the
+ * next time, so that this task's has to be made anew
+ */
+static inline void fail_share_anew(int device, uint32_t endpoint)
+{
+	uid_t uid = geteuid();
+
+	kt_euid(0);
+	kt_euid(KT_UID_B);
+	kt_need(kt_recv(device, endpoint, KIPC_NONBLOCK | KIPC_ANYSIZE | KIPC_TYPE_EQ, ~0ULL,
+			NULL, 0, NULL) == -EAGAIN);
+	kt_euid(0);
+	fail_become(uid);
+}
+
 struct sweep {
 	const char *name;
 	unsigned int nth;	/* the point of this round */
