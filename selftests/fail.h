@@ -186,6 +186,16 @@ static inline bool sweep_round(struct sweep *s)
 	return true;
 }
 
+/* Likewise where this task comes to @endpoint, if not 0, through @device: without a share there */
+static inline bool sweep_round_at(struct sweep *s, int device, uint32_t endpoint)
+{
+	if (!sweep_round(s))
+		return false;
+	if (endpoint)
+		fail_share_anew(device, endpoint);
+	return true;
+}
+
 /*
  * This round was the last, though it met a failure: for an operation that the kernel
  * goes on from, before it returns, to what is not ours.

@@ -164,16 +164,6 @@ static void make(bool device, size_t size, unsigned int waiters)
 	at.fds = kt_open_fds();
 }
 
-/* Who comes through a device file has no share when a round begins */
-static bool next_round(struct sweep *s)
-{
-	if (!sweep_round(s))
-		return false;
-	if (at.id)
-		fail_share_anew(at.dev, at.id);
-	return true;
-}
-
 static struct kipc_op_rpc call_op(size_t size, unsigned int segs, size_t room,
 				  unsigned int room_segs)
 {
@@ -286,7 +276,7 @@ static void sweep_call(struct __test_metadata *_metadata, const struct kipc_op_r
 	struct sweep s = SWEEP;
 	long ret, acted;
 
-	while (next_round(&s)) {
+	while (sweep_round_at(&s, at.dev, at.id)) {
 		told = *op;
 		kt_poison(&result, sizeof(result));
 		kt_poison(reply, shown);
@@ -405,7 +395,7 @@ TEST_F(call, rpc_that_is_interrupted)
 	op = call_op(SMALL, 0, MIDDLE, 0);
 	op.flags = KIPC_NORESTART;
 	answer_size = MIDDLE;
-	while (next_round(&s)) {
+	while (sweep_round_at(&s, at.dev, at.id)) {
 		told = op;
 		kt_poison(&result, sizeof(result));
 		peer_start(&peer, at.own, take_and_interrupt);
@@ -458,7 +448,7 @@ TEST_F(call, resumed_wait)
 	op = call_op(0, 0, MIDDLE, SEGS);
 	op.request = (struct kipc_payload){ 0 };
 	answer_size = MIDDLE;
-	while (next_round(&s)) {
+	while (sweep_round_at(&s, at.dev, at.id)) {
 		if (!token)
 			token = interrupted_call();
 		told = op;
@@ -499,7 +489,7 @@ TEST_F(call, resumed_wait_that_is_interrupted)
 	op = call_op(0, 0, MIDDLE, SEGS);
 	op.flags = KIPC_NORESTART;
 	op.token = token;
-	while (next_round(&s)) {
+	while (sweep_round_at(&s, at.dev, at.id)) {
 		told = op;
 		kt_poison(&result, sizeof(result));
 		peer_start(&peer, at.own, interrupt);
@@ -535,7 +525,7 @@ static void sweep_start(struct __test_metadata *_metadata, const struct kipc_op_
 
 	answer_size = SMALL;
 	peer.fd = at.own;
-	while (next_round(&s)) {
+	while (sweep_round_at(&s, at.dev, at.id)) {
 		told = *op;
 		kt_poison(&result, sizeof(result));
 		ret = FAILING(&s, kt_op_rpc(at.fd, &told));
@@ -598,7 +588,7 @@ TEST_F(call, async_to_a_waiting_receiver)
 	recv = kt_recv_op(taken, MIDDLE, &peer.result);
 	answer_size = SMALL;
 	peer.fd = at.own;
-	while (next_round(&s)) {
+	while (sweep_round_at(&s, at.dev, at.id)) {
 		if (!job) {
 			job = kt_start_ioctl(KT_THREAD, at.own, KIPC_IOC_RECV, &recv);
 			ASSERT_TRUE(kt_asleep(job));
@@ -657,7 +647,7 @@ static void sweep_collect(struct __test_metadata *_metadata, bool next)
 	long ret;
 
 	answer_size = MIDDLE;
-	while (next_round(&s)) {
+	while (sweep_round_at(&s, at.dev, at.id)) {
 		if (!first) {
 			first = answered_call();
 			second = answered_call();
@@ -720,7 +710,7 @@ TEST_F(server, cancel)
 	fail_become(KT_UID_A);
 	peer.fd = at.own;
 	answer_size = SMALL;
-	while (next_round(&s)) {
+	while (sweep_round_at(&s, at.dev, at.id)) {
 		if (!token) {
 			struct kipc_op_rpc rpc = async_op(SMALL);
 
@@ -762,7 +752,7 @@ TEST_F(server, recv)
 	recv.payload = fail_payload(taken, MIDDLE, reply_iov, SEGS);
 	answer_size = SMALL;
 	peer.fd = at.own;
-	while (next_round(&s)) {
+	while (sweep_round_at(&s, at.dev, at.id)) {
 		if (!job) {
 			job = kt_start_ioctl(KT_THREAD, at.fd, KIPC_IOC_RPC, &op);
 			ASSERT_TRUE(kt_asleep(job));
@@ -832,7 +822,7 @@ static void sweep_reply(struct __test_metadata *_metadata, size_t size, unsigned
 	long ret;
 
 	op.flags = KIPC_TRUNCATE;
-	while (next_round(&s)) {
+	while (sweep_round_at(&s, at.dev, at.id)) {
 		if (!job) {
 			job = taken_call(&op);
 			rep.token = peer.result.token;
@@ -904,7 +894,7 @@ TEST_F(server, rpc_pinned_whose_result_cannot_be_stored)
 	expect_large();
 	op = call_op(MIDDLE, 0, MIDDLE, 0);
 	op.result = kt_ptr(kt_hole());
-	while (next_round(&s)) {
+	while (sweep_round_at(&s, at.dev, at.id)) {
 		told = op;
 		peer_start(&peer, at.own, serve);
 		ret = FAILING(&s, kt_op_rpc(at.fd, &told));
@@ -984,7 +974,7 @@ static void sweep_reply_recv(struct __test_metadata *_metadata, bool waits, unsi
 	struct peer sender;
 	long ret, acted = 0;
 
-	while (next_round(&s)) {
+	while (sweep_round_at(&s, at.dev, at.id)) {
 		if (!job) {
 			job = taken_call(&op);
 			if (!waits)
@@ -1070,7 +1060,7 @@ TEST_F(server, wanted)
 	make(false, MIDDLE, 1);
 	op = call_op(SMALL, 0, MIDDLE, 0);
 	job = taken_call(&op);
-	while (next_round(&s)) {
+	while (sweep_round_at(&s, at.dev, at.id)) {
 		token = (struct kipc_op_token){ .token = peer.result.token };
 		ret = FAILING(&s, kt_ioctl(at.own, KIPC_IOC_WANTED, &token));
 		if (ret)
@@ -1109,7 +1099,7 @@ TEST_F(server, adopt)
 	ASSERT_GE(heir, 0);
 	op = call_op(SMALL, 0, MIDDLE, 0);
 	job = taken_call(&op);
-	while (next_round(&s)) {
+	while (sweep_round_at(&s, at.dev, at.id)) {
 		token = (struct kipc_op_token){ .token = peer.result.token };
 		ret = FAILING(&s, kt_ioctl(heir, KIPC_IOC_ADOPT, &token));
 		if (ret)

@@ -135,16 +135,6 @@ static void make(bool device, uint32_t flags, size_t size,
 	kt_fill(in, size, SEED);
 }
 
-/* Who comes through a device file has no share when a round begins */
-static bool next_round(struct sweep *s)
-{
-	if (!sweep_round(s))
-		return false;
-	if (at.id)
-		fail_share_anew(at.dev, at.id);
-	return true;
-}
-
 static struct kipc_op_send send_op(size_t size, unsigned int segs)
 {
 	return (struct kipc_op_send){
@@ -221,7 +211,7 @@ static void sweep_send(struct __test_metadata *_metadata, size_t size, unsigned 
 	long ret;
 
 	op.flags = KIPC_NONBLOCK;
-	while (next_round(&s)) {
+	while (sweep_round_at(&s, at.dev, at.id)) {
 		ret = FAILING(&s, kt_op_send(at.fd, &op));
 		if (ret) {
 			ASSERT_TRUE(sweep_failed(&s, ret));
@@ -286,7 +276,7 @@ TEST_F(message, send_that_waits_for_room)
 	make(variant->device, 0, SMALL, 1);
 	op = send_op(SMALL, 0);
 	op.type = 2;
-	while (next_round(&s)) {
+	while (sweep_round_at(&s, at.dev, at.id)) {
 		if (!kt_stat(at.own).msgs)
 			ASSERT_EQ(0, kt_send(at.own, 0, 1, 0, in, SMALL));
 		peer_start(&peer, at.own, make_room);
@@ -314,7 +304,7 @@ static void sweep_sync(struct __test_metadata *_metadata, unsigned int memory,
 	long ret, acted;
 
 	op.flags = KIPC_SYNC;
-	while (next_round(&s)) {
+	while (sweep_round_at(&s, at.dev, at.id)) {
 		peer_start(&peer, at.own, make_room);
 		ret = FAILING(&s, kt_op_send(at.fd, &op));
 		acted = peer_end(&peer);
@@ -354,7 +344,7 @@ static void sweep_handover(struct __test_metadata *_metadata)
 	long ret;
 
 	op.flags = KIPC_NONBLOCK;
-	while (next_round(&s)) {
+	while (sweep_round_at(&s, at.dev, at.id)) {
 		if (!job) {
 			kt_poison(out, SMALL);
 			job = kt_start_ioctl(KT_THREAD, at.own, KIPC_IOC_RECV, &recv);
@@ -403,7 +393,7 @@ static void sweep_recv(struct __test_metadata *_metadata, struct kipc_op_recv *o
 	struct sweep s = SWEEP;
 	long ret;
 
-	while (next_round(&s)) {
+	while (sweep_round_at(&s, at.dev, at.id)) {
 		for (unsigned int i = (unsigned int)kt_stat(at.own).msgs; i < 2; i++)
 			ASSERT_EQ(0, kt_send(at.own, 0, i + 1, 0, in, size));
 		kt_poison(&result, sizeof(result));
@@ -459,7 +449,7 @@ TEST_F(message, recv_pinned)
 	op = recv_op(MIDDLE, SEGS);
 	send = send_op(MIDDLE, 0);
 	send.flags = KIPC_SYNC;
-	while (next_round(&s)) {
+	while (sweep_round_at(&s, at.dev, at.id)) {
 		if (!job) {
 			job = kt_start_ioctl(KT_THREAD, at.fd, KIPC_IOC_SEND, &send);
 			ASSERT_TRUE(kt_asleep(job));
@@ -558,7 +548,7 @@ static void sweep_waiting_recv(struct __test_metadata *_metadata, uint32_t flags
 	long ret, acted;
 
 	op.flags = flags;
-	while (next_round(&s)) {
+	while (sweep_round_at(&s, at.dev, at.id)) {
 		kt_poison(&result, sizeof(result));
 		peer_start(&peer, at.own, send_one);
 		ret = FAILING(&s, kt_op_recv(at.fd, &op));
@@ -604,7 +594,7 @@ TEST_F(message, recv_that_waits_at_a_rendezvous)
 	send = kt_send_op(in, SMALL);
 	send.type = 1;
 	op.flags = KIPC_NONBLOCK;
-	while (next_round(&s)) {
+	while (sweep_round_at(&s, at.dev, at.id)) {
 		if (!job) {
 			job = kt_start_ioctl(KT_THREAD, at.own, KIPC_IOC_SEND, &send);
 			ASSERT_TRUE(kt_asleep(job));
@@ -707,7 +697,7 @@ TEST_F(message, send_batch)
 	make_batch(variant->device, BATCH);
 	op = send_batch_op(BATCH);
 	op.flags = KIPC_NONBLOCK;
-	while (next_round(&s)) {
+	while (sweep_round_at(&s, at.dev, at.id)) {
 		n = moved(&s, FAILING(&s, kt_op_send_batch(at.fd, &op)), BATCH);
 		ASSERT_LE(0, n);
 		for (long i = 1; i <= n; i++)
@@ -727,7 +717,7 @@ TEST_F(message, send_batch_that_waits_for_room)
 
 	make_batch(variant->device, 1);
 	op = send_batch_op(2);
-	while (next_round(&s)) {
+	while (sweep_round_at(&s, at.dev, at.id)) {
 		peer_start(&peer, at.own, make_room);
 		n = moved(&s, FAILING(&s, kt_op_send_batch(at.fd, &op)), 2);
 		acted = peer_end(&peer);
@@ -776,7 +766,7 @@ TEST_F(message, recv_batch)
 		.results = kt_ptr(batch.results),
 		.count = BATCH,
 	};
-	while (next_round(&s)) {
+	while (sweep_round_at(&s, at.dev, at.id)) {
 		for (unsigned int i = 1; i <= BATCH; i++)
 			ASSERT_EQ(0, kt_send(at.own, 0, i, 0, in, SMALL));
 		kt_poison(batch.out, BATCH * STEP);
@@ -810,7 +800,7 @@ TEST_F(message, recv_batch_that_waits)
 		.results = kt_ptr(batch.results),
 		.count = BATCH,
 	};
-	while (next_round(&s)) {
+	while (sweep_round_at(&s, at.dev, at.id)) {
 		kt_poison(batch.out, BATCH * STEP);
 		kt_poison(batch.results, BATCH * sizeof(*batch.results));
 		peer_start(&peer, at.own, send_one);
