@@ -21,6 +21,11 @@ FOR_SELFTESTS = [
 ]
 
 
+# Before a command: it has what CPU time the VM beside it leaves. Those CPUs wait for each other,
+# and become many times slower when they must also wait for others.
+BESIDE_VM = ["chrt", "--idle", "0"]
+
+
 class Tally:
     """How many passed, failed and were skipped, and the names of the latter two."""
 
