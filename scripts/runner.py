@@ -108,6 +108,12 @@ def needs_fault_injection(program):
     return program.startswith("fail_")
 
 
+def is_short(program):
+    """Whether a program belongs to the short suite: what the module does with its kernel, and
+    how its queues compare with that kernel's own. The others try the tools, at length."""
+    return program not in ("named", "examples.sh") and not program.startswith("tool_")
+
+
 def programs_in(directory):
     """The programs of an installed kselftest directory."""
     listed = (directory / "kselftest-list.txt").read_text().split()
