@@ -375,16 +375,6 @@ static pid_t serve_under_manager(pid_t pid)
 	return serve_after(pid, SIGTERM);
 }
 
-/*
- * For thousands of requests one after the other: where two CPUs of a VM wait for each other, their
- * time depends on what else its host does.
- */
-static pid_t serve_on_one_cpu(pid_t pid)
-{
-	kt_one_cpu();
-	return serve_under_manager(pid);
-}
-
 static bool took_over(int live, int dead)
 {
 	char text[64];
@@ -962,7 +952,7 @@ TEST_F_TIMEOUT(named, a_service_manager_that_does_not_listen_stops_nobody, 600)
 	char name[64];
 	int fd;
 
-	self->pid = serve_on_one_cpu(self->pid);
+	self->pid = serve_under_manager(self->pid);
 	kt_set_param("handles_max", 4 * UNHEARD);
 	for (int i = 0; i < UNHEARD; i++) {
 		snprintf(name, sizeof(name), "org.example.n%d", i);
@@ -1416,7 +1406,7 @@ TEST_F_TIMEOUT(named, after_many_changes_a_crash_leaves_what_was_live, 600)
 	int server[SERVERS], live[TURNED], count = 0;
 	char name[64];
 
-	self->pid = serve_on_one_cpu(self->pid);
+	self->pid = serve_under_manager(self->pid);
 	kt_set_param("handles_max", 8 * TURNED);
 	for (int i = 0; i < SERVERS; i++)
 		server[i] = endpoint_as(A, 0);
@@ -1618,7 +1608,7 @@ TEST_F_TIMEOUT(named, nonsense_in_the_store_ends_its_names_and_no_others, 600)
 	unsigned int files;
 	char name[64];
 
-	self->pid = serve_on_one_cpu(self->pid);
+	self->pid = serve_under_manager(self->pid);
 	kt_set_param("handles_max", 8 * (unsigned int)count);
 	for (int i = 0; i < count; i++)
 		ASSERT_TRUE(all_registered(i, i + 1, fd[i % 2]));
@@ -1734,7 +1724,9 @@ TEST_F_TIMEOUT(named, as_many_names_as_there_may_be, 600)
 	uint64_t registration = 0, begin, first, last;
 	int fd = endpoint_as(A, 0);
 
-	self->pid = serve_on_one_cpu(self->pid);
+	/* Where two CPUs of a VM wait for each other, much depends on what else its host does. */
+	kt_one_cpu();
+	self->pid = serve_under_manager(self->pid);
 	kt_write_file(FILE_MAX, "1000000");
 	kt_set_param("handles_max", 4 * (unsigned int)many);
 	begin = kt_now();
