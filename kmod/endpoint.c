@@ -1150,21 +1150,22 @@ void kipc_ep_stat(struct kipc_ep *ep, struct kipc_endpoint *info)
  */
 static void kipc_recheck(struct kipc_ep *ep)
 {
+	/* By the rules of svipc(7) a sender is told when there is room for it: kipc_admit() */
+	bool more = !(ep->flags & KIPC_ENDPOINT_SYSV);
 	struct kipc_after after __uninitialized;
 	struct kipc_walk walk = {};
 	u64 place = 0, end;
-	bool more;
 
 	kipc_lock(ep, &after);
 	end = ep->arrivals;
 	walk.end = ep->waits;
 	kipc_unlock(ep, &after);
-	do {
+	while (more) {
 		kipc_lock(ep, &after);
 		more = kipc_recheck_senders(ep, &place, end, &after);
 		kipc_unlock(ep, &after);
 		cond_resched();
-	} while (more);
+	}
 	do {
 		kipc_lock(ep, &after);
 		more = kipc_recheck_receivers(ep, &walk, &after);

@@ -554,6 +554,16 @@ bool kt_task_asleep(pid_t pid, pid_t tid)
 	       kt_task_state(pid, tid) == 'S';
 }
 
+bool kt_waits_for_msg(const struct kt_job *job)
+{
+	char path[64], text[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/wchan", job->pid, job->tid);
+	if (kt_read_file(path, text, sizeof(text)) > 0 && strstr(text, "do_msg"))
+		return true;
+	return kt_task_asleep(job->pid, job->tid);
+}
+
 bool kt_asleep(struct kt_job *job)
 {
 	bool asleep = false;

@@ -243,6 +243,8 @@ long kt_run(const struct kt_how *how, long (*fn)(void *arg), void *arg);
 /* True when the job's task sleeps inside a kipc ioctl (not in a page fault) */
 bool kt_asleep(struct kt_job *job);
 bool kt_task_asleep(pid_t pid, pid_t tid);	/* the same of any task, now */
+/* Does the job's task wait in msgsnd(2) or msgrcv(2) now, of the kernel or of kipc? */
+bool kt_waits_for_msg(const struct kt_job *job);
 bool kt_signal(struct kt_job *job, int sig);	/* to its task */
 long kt_kill(struct kt_job *job);		/* kill -9 and wait; kt_join()'s result */
 /*

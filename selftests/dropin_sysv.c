@@ -181,22 +181,11 @@ static long work_snd(void *arg)
 	return snd_bytes(w->id, w->type, w->size, w->flags);
 }
 
-/* Does the task wait for the queue? */
-static bool task_waits(struct kt_job *job)
-{
-	char path[64], text[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/wchan", job->pid, job->tid);
-	if (kt_read_file(path, text, sizeof(text)) > 0 && strstr(text, "do_msg"))
-		return true;
-	return kt_task_asleep(job->pid, job->tid);
-}
-
 static bool waits(struct kt_job *job)
 {
 	bool waiting = false;
 
-	kt_until((waiting = task_waits(job)) || job->done);
+	kt_until((waiting = kt_waits_for_msg(job)) || job->done);
 	if (!waiting)
 		kt_complain("a job ended with %ld instead of waiting", job->result);
 	return waiting;
@@ -1302,9 +1291,39 @@ TEST_F(sysv, who_loses_its_permission_waits_no_more)
 	ASSERT_EQ(0, set(self->id, 0622, -1));
 	EXPECT_EQ(-EACCES, kt_join(receiver));
 	ASSERT_TRUE(still_waits(sender));
+	ASSERT_EQ(0, set(self->id, 0600, -1));
+	ASSERT_TRUE(still_waits(sender));
 	ASSERT_EQ(0, set(self->id, 0600, 1000));
 	EXPECT_EQ(-EACCES, kt_join(sender));
 	EXPECT_EQ(1, ds_of(self->id).msg_qnum);
+}
+
+TEST_F(sysv, who_has_its_permission_back_when_there_is_room_sends)
+{
+	struct work *out = work(self->id, 1, 100);
+	struct kt_job *sender, *other;
+
+	ASSERT_EQ(0, set(self->id, 0666, 100));
+	EXPECT_EQ(0, snd_bytes(self->id, 1, 100, 0));
+	sender = kt_start(KT_AS(KT_UID_A), work_snd, out);
+	ASSERT_TRUE(waits(sender));
+	ASSERT_EQ(0, set(self->id, 0600, -1));
+	other = kt_start(KT_FORK, work_snd, work(self->id, 2, 90));
+	ASSERT_TRUE(waits(other));
+	ASSERT_TRUE(still_waits(sender));
+	ASSERT_EQ(0, set(self->id, 0622, -1));
+	EXPECT_EQ(100, rcv(self->id, &self->msg, 100, 1, IPC_NOWAIT));
+	EXPECT_EQ(0, kt_join(sender));
+	/* And without it does not stand in the way of others */
+	ASSERT_TRUE(still_waits(other));
+	sender = kt_start(KT_AS(KT_UID_A), work_snd, out);
+	ASSERT_TRUE(waits(sender));
+	ASSERT_EQ(0, set(self->id, 0600, -1));
+	EXPECT_EQ(100, rcv(self->id, &self->msg, 100, 1, IPC_NOWAIT));
+	EXPECT_EQ(0, kt_join(other));
+	EXPECT_EQ(90, rcv(self->id, &self->msg, 100, 2, IPC_NOWAIT));
+	EXPECT_EQ(-EACCES, kt_join(sender));
+	EXPECT_EQ(0, ds_of(self->id).msg_qnum);
 }
 
 static long rcv_with_handler(void *arg)
@@ -1426,7 +1445,7 @@ TEST_F(sysv, waiting_is_a_cancellation_point)
 		void *result;
 
 		ASSERT_EQ(0, pthread_create(&thread, NULL, wait_cancelled, &c));
-		ASSERT_TRUE(kt_until((job.tid = c.tid) && task_waits(&job)));
+		ASSERT_TRUE(kt_until((job.tid = c.tid) && kt_waits_for_msg(&job)));
 		EXPECT_EQ(0, pthread_cancel(thread));
 		EXPECT_EQ(0, pthread_join(thread, &result));
 		EXPECT_EQ(PTHREAD_CANCELED, result);

@@ -545,7 +545,9 @@ struct kipc_op_restrict {
  * msgctl(2) allows, still pays for it: the capacity stays charged to whoever chose
  * it. A larger capacity admits waiting senders; a smaller one drops nothing, and
  * what is there stays charged. When max_size grows, receivers that wait with less
- * room get EMSGSIZE. Also EEXIST (key or name taken), ENOENT (no key or name to
+ * room get EMSGSIZE. Who waits by an id and may no longer do so gets EACCES: at once, but a
+ * sender at an endpoint with SYSV when there is room for its message.
+ * Also EEXIST (key or name taken), ENOENT (no key or name to
  * clear: of two who do that at once one is told), EPERM (reserved key or name; or a
  * caller other than the creator, without CAP_IPC_OWNER, gives one: clients trust it
  * for its creator's sake), EDQUOT, EMSGSIZE, ENAMETOOLONG (a name without NUL),
