@@ -27,7 +27,7 @@
  * @nr: ep->notifies when it was arranged
  * @how: KIPC_NOTIFY_*
  * @saw_empty: somebody has found the queue empty since (ep->lock)
- * @signo: SIGNAL: its number
+ * @signo: SIGNAL: its number; 0: none is sent
  * @value: SIGNAL: what comes with it
  * @owner: the process, held
  * @thread: the one of its threads that asked for it, held
@@ -105,7 +105,7 @@ static int kipc_notify_check(const struct kipc_op_notify *op)
 	case KIPC_NOTIFY_NONE:
 		return op->signo || op->value ? -EINVAL : 0;
 	case KIPC_NOTIFY_SIGNAL:
-		return op->signo && valid_signal(op->signo) ? 0 : -EINVAL;
+		return valid_signal(op->signo) ? 0 : -EINVAL;
 	case KIPC_NOTIFY_EVENTFD:
 		return op->signo ? -EINVAL : 0;
 	default:
@@ -249,7 +249,7 @@ noinline void kipc_notify_give(struct kipc_ep *ep, const struct kipc_msg *msg)
 
 	lockdep_assert_held(&ep->lock);
 	ep->notify = NULL;
-	if (notify->how == KIPC_NOTIFY_SIGNAL)
+	if (notify->how == KIPC_NOTIFY_SIGNAL && notify->signo)
 		kipc_notify_signal(notify, msg);
 	else if (notify->how == KIPC_NOTIFY_EVENTFD)
 		kipc_eventfd_signal(notify->eventfd);

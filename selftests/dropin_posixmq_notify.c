@@ -575,6 +575,7 @@ TEST_F(notify, what_is_no_notification_is_EINVAL)
 	static const int signals[] = { -1, 65, 1000, INT_MAX, INT_MIN };
 	static const int ways[] = { 3, -1, 17, SIGEV_THREAD_ID };
 	struct sigevent event = { 0 };
+	char text[128] = "";
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(ways); i++) {
 		event.sigev_notify = ways[i];
@@ -597,6 +598,9 @@ TEST_F(notify, what_is_no_notification_is_EINVAL)
 	event.sigev_notify = SIGEV_SIGNAL;
 	event.sigev_signo = 0;
 	EXPECT_WORKS(mq_notify(self->queue, &event));
+	/* ... which is what the file says, not SIGEV_NONE */
+	EXPECT_LT(0, pread(self->queue, text, sizeof(text) - 1, 0));
+	EXPECT_NE(NULL, strstr(text, "NOTIFY:0     SIGNO:0     NOTIFY_PID:"));
 	EXPECT_FAILS(EBUSY, by_signal(self->queue));
 	EXPECT_TRUE(pass(self->queue));
 	EXPECT_TRUE(nobody(self->queue));

@@ -702,7 +702,6 @@ TEST_F(notify, arguments)
 	EXPECT_EQ(-EINVAL, notify(self->srv, KIPC_NOTIFY_NONE, 1, 0));
 	EXPECT_EQ(-EINVAL, notify(self->srv, KIPC_NOTIFY_NONE, 0, 1));
 	EXPECT_EQ(-EINVAL, notify(self->srv, KIPC_NOTIFY_END, 0, 1));
-	EXPECT_EQ(-EINVAL, notify(self->srv, KIPC_NOTIFY_SIGNAL, 0, 0));
 	EXPECT_EQ(-EINVAL, notify(self->srv, KIPC_NOTIFY_SIGNAL, 65, 0));
 	EXPECT_EQ(-EINVAL, notify(self->srv, KIPC_NOTIFY_SIGNAL, ~0U, 0));
 	EXPECT_EQ(-EBADF, notify(self->srv, KIPC_NOTIFY_EVENTFD, 0, 1000));
@@ -727,6 +726,14 @@ TEST_F(notify, arguments)
 	/* any handle will do */
 	EXPECT_EQ(0, notify(self->cli, KIPC_NOTIFY_SIGNAL, 64, 0));
 	EXPECT_EQ(0, notify(self->cli, KIPC_NOTIFY_END, 0, 0));
+}
+
+TEST_F(notify, signal_0_is_none)
+{
+	EXPECT_EQ(0, notify(self->srv, KIPC_NOTIFY_SIGNAL, 0, VALUE));
+	EXPECT_EQ(-EBUSY, notify_signal(self->srv));
+	EXPECT_EQ(0, kipc_send(self->cli, "x", 1, 0));
+	EXPECT_TRUE(nobody(self->srv));
 }
 
 /* A sender against who asks and ends, and closes; a signal for each that was given, no more */

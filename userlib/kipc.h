@@ -192,7 +192,7 @@ int kipc_restrict(int fd, unsigned int rights, uint64_t badge);
  * @fd: handle, with any right
  * @how: KIPC_NOTIFY_SIGNAL or EVENTFD; NONE: no notice, but nobody else gets one;
  *	END: no more
- * @signo: SIGNAL: its number; else 0
+ * @signo: SIGNAL: its number, 0: none is sent; else 0
  * @value: SIGNAL: its si_value; EVENTFD: descriptor of the eventfd(2) that counts; else 0
  * @end: EVENTFD: descriptor of another eventfd, which counts if there will be no notice;
  *	-1: none

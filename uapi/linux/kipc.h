@@ -974,7 +974,7 @@ struct kipc_op_event {
  * @endpoint: 0
  * @flags: KIPC_NOTIFY_*
  * @how: KIPC_NOTIFY_*
- * @signo: SIGNAL: its number, 1 to 64; else 0
+ * @signo: SIGNAL: its number, up to 64; 0: none is sent, as of mq_notify(3); else 0
  * @value: SIGNAL: comes with it (si_value); EVENTFD: descriptor of the eventfd; else 0
  * @end: TELL_END: descriptor of another eventfd; else 0
  * @reserved: 0

@@ -407,9 +407,6 @@ static int notify_signal(mqd_t queue, const struct sigevent *event)
 {
 	if (event->sigev_signo < 0 || event->sigev_signo >= _NSIG)
 		return -EINVAL;
-	/* Signal 0 is one that does not come */
-	if (!event->sigev_signo)
-		return notify_ioctl(queue, &(struct kipc_op_notify){ .how = KIPC_NOTIFY_NONE });
 	return notify_ioctl(queue, &(struct kipc_op_notify){
 		.how = KIPC_NOTIFY_SIGNAL,
 		.signo = (uint32_t)event->sigev_signo,
