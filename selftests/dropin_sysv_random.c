@@ -174,7 +174,8 @@ static long run_call(void *argument)
 	struct call *call = argument;
 
 	if (call->receive)
-		return outcome(msgrcv(call->id, &call->message, call->size, call->type, call->flags));
+		return outcome(msgrcv(call->id, &call->message, call->size, call->type,
+				      call->flags));
 	return outcome(msgsnd(call->id, &call->message, call->size, call->flags));
 }
 
