@@ -4,7 +4,8 @@
  *
  * What docs/dropin.md says differs is not called: buffers to receive into that cannot be
  * written. And what the kernel's own leave to the scheduler is not done: no two senders
- * wait at one queue, and no IPC_SET comes to where two receivers wait, who change their order.
+ * wait at one queue, and no IPC_SET comes to where two tasks wait of which one receives: it
+ * wakes all receivers, and the sender that has room now, and any of them may come first.
  */
 #define SIGNAL_FLAGS	SA_RESTART	/* which changes nothing there, signal(7) */
 #include "dropin_random.h"
@@ -125,9 +126,11 @@ static void call_set(void)
 {
 	struct msqid_ds ds = { 0 };
 	int id, number = pick(&id);
+	unsigned int receivers;
 	long ret;
 
-	if (number >= 0 && count_pending(number, true) > 1)
+	receivers = count_pending(number, true);
+	if (number >= 0 && receivers && receivers + count_pending(number, false) > 1)
 		return;
 	ds.msg_perm.uid = ONE_OF(0U, KT_UID_A, KT_UID_B, 7U);
 	ds.msg_perm.gid = ONE_OF(0U, KT_UID_A, KT_UID_B, 7U);
