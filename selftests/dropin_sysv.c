@@ -1300,29 +1300,36 @@ TEST_F(sysv, who_loses_its_permission_waits_no_more)
 
 TEST_F(sysv, who_has_its_permission_back_when_there_is_room_sends)
 {
-	struct work *out = work(self->id, 1, 100);
+	struct kt_job *sender;
+
+	ASSERT_EQ(0, set(self->id, 0666, 100));
+	EXPECT_EQ(0, snd_bytes(self->id, 1, 100, 0));
+	sender = kt_start(KT_AS(KT_UID_A), work_snd, work(self->id, 1, 100));
+	ASSERT_TRUE(waits(sender));
+	ASSERT_EQ(0, set(self->id, 0600, -1));
+	ASSERT_TRUE(still_waits(sender));
+	ASSERT_EQ(0, set(self->id, 0622, -1));
+	EXPECT_EQ(100, rcv(self->id, &self->msg, 100, 1, IPC_NOWAIT));
+	EXPECT_EQ(0, kt_join(sender));
+	EXPECT_EQ(1, ds_of(self->id).msg_qnum);
+}
+
+TEST_F(sysv, who_has_lost_its_permission_is_in_nobodys_way)
+{
 	struct kt_job *sender, *other;
 
 	ASSERT_EQ(0, set(self->id, 0666, 100));
 	EXPECT_EQ(0, snd_bytes(self->id, 1, 100, 0));
-	sender = kt_start(KT_AS(KT_UID_A), work_snd, out);
+	sender = kt_start(KT_AS(KT_UID_A), work_snd, work(self->id, 1, 100));
 	ASSERT_TRUE(waits(sender));
 	ASSERT_EQ(0, set(self->id, 0600, -1));
 	other = kt_start(KT_FORK, work_snd, work(self->id, 2, 90));
 	ASSERT_TRUE(waits(other));
 	ASSERT_TRUE(still_waits(sender));
-	ASSERT_EQ(0, set(self->id, 0622, -1));
 	EXPECT_EQ(100, rcv(self->id, &self->msg, 100, 1, IPC_NOWAIT));
-	EXPECT_EQ(0, kt_join(sender));
-	/* And without it does not stand in the way of others */
-	ASSERT_TRUE(still_waits(other));
-	sender = kt_start(KT_AS(KT_UID_A), work_snd, out);
-	ASSERT_TRUE(waits(sender));
-	ASSERT_EQ(0, set(self->id, 0600, -1));
-	EXPECT_EQ(100, rcv(self->id, &self->msg, 100, 1, IPC_NOWAIT));
+	EXPECT_EQ(-EACCES, kt_join(sender));
 	EXPECT_EQ(0, kt_join(other));
 	EXPECT_EQ(90, rcv(self->id, &self->msg, 100, 2, IPC_NOWAIT));
-	EXPECT_EQ(-EACCES, kt_join(sender));
 	EXPECT_EQ(0, ds_of(self->id).msg_qnum);
 }
 
