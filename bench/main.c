@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "works.h"
@@ -77,8 +78,11 @@ static void measure(const char *title, const struct plan *plan)
 {
 	round_fn *round = plan->round;
 	double costs[REPETITIONS_MAX];
-	uint64_t count = find_count(round);
+	uint64_t count;
 
+	/* What a thousand processes of the case before have left to the kernel to clear away */
+	nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL);
+	count = find_count(round);
 	if (options.steady) {
 		print_maps();
 		printf("steady %p %p\n", (void *)plan->begin, (void *)plan->other);
